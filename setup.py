@@ -1,0 +1,53 @@
+"""Packaging: the version bounds between which MMagic 1.2 imports and trains.
+
+Exact pins that were tested together stand in requirements/constraints.txt.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# A bound without a remark keeps the tested minor version.
+INSTALL_REQUIRES = [
+    'torch>=2.6,<2.12',  # 2.6: torch.load is weights_only by default
+    'torchvision>=0.21,<0.27',
+    'mmengine>=0.10.5,<0.11',
+    'mmcv>=2.0,<2.2',  # MMagic asserts < 2.2
+    'mmagic>=1.2,<1.3',
+    'lpips>=0.1.4,<0.2',
+    'numpy>=1.24,<2',  # mmcv 2.1 is built against NumPy 1
+    'opencv-python>=4.8,<4.12',  # 4.12 needs NumPy 2
+    'opencv-python-headless<4.12',
+    'opencv-contrib-python<4.12',
+    'pillow>=10',
+    'scikit-image>=0.22,<0.26',
+    'natsort>=8',
+    'matplotlib>=3.7',
+    # Imported by mmagic, with bounds that mmagic itself does not declare.
+    'diffusers>=0.24,<0.25',  # models.unet_2d_condition left in 0.25
+    'transformers>=4.36,<4.37',
+    'huggingface_hub>=0.25,<0.26',  # cached_download left in 0.26
+    'mediapipe>=0.10,<0.10.22',  # solutions left in later releases
+    'tensorboard>=2.10,<2.20',  # mediapipe holds protobuf below 5
+    'albumentations>=1.3,<1.4',
+    'controlnet_aux>=0.0.7,<0.0.11',
+    'imageio>=2.28',
+    'setuptools<81',  # mmengine imports pkg_resources
+]
+
+setup(
+    name='mmagic_inik',
+    version='0.1.0',
+    description='INIKNet: single-image defocus deblurring for MMagic',
+    long_description=Path(__file__).with_name('README.md').read_text('utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10,<3.13',
+    packages=find_packages(include=['mmagic_inik', 'mmagic_inik.*']),
+    install_requires=INSTALL_REQUIRES,
+    extras_require={
+        'demo': ['scikit-learn>=1.3'],
+        'tests': ['pytest>=8', 'pytest-xdist>=3', 'scikit-learn>=1.3'],
+        'lint': ['ruff', 'codespell', 'pre-commit'],
+    },
+)

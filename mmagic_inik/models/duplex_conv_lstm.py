@@ -1,0 +1,135 @@
+"""ConvLSTM that runs over image scales in both directions."""
+
+import torch
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from .layers import res_blocks
+
+CELL_STATES = ('recurrent', 'feature')
+
+
+class ConvLSTMCell(nn.Module):
+    """One step of the recurrence over scales.
+
+    With z = ResBlocks([feature, h]) and (i, f, o, g) = conv1x1(z):
+    c' = σ(f)·c + σ(i)·tanh(g) and h' = σ(o)·tanh(c').
+
+    Args:
+        channels (int): Channels C of feature, hidden state h and cell state c.
+        num_res_blocks (int): Residual blocks on the 2C channels of [feature, h].
+    """
+
+    def __init__(self, channels: int, num_res_blocks: int) -> None:
+        super().__init__()
+        self.blocks = res_blocks(2 * channels, num_res_blocks)
+        self.gates = nn.Conv2d(2 * channels, 4 * channels, 1)
+
+    def forward(self, feature: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Advance one scale.
+
+        Args:
+            feature (Tensor): (B, C, H, W).
+            h (Tensor): Hidden state, same shape.
+            c (Tensor): Cell state, same shape.
+
+        Returns:
+            tuple[Tensor, Tensor]: New hidden and cell state, same shapes.
+        """
+        gates = self.gates(self.blocks(torch.cat([feature, h], 1)))
+        i, f, o, g = gates.chunk(4, 1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of every pixel, for (B, C, H, W) tensors."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → the same."""
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1).contiguous()
+
+
+@MODELS.register_module()
+class DuplexConvLSTM(BaseModule):
+    """Neck that exchanges information between image scales in both directions.
+
+    A fine-to-coarse pass over the normalised features gives h¹ at every scale, a
+    coarse-to-fine pass over h¹ gives h²; the output is feature + h².
+
+    Args:
+        channels (int): Channels C of the features. Default: 32.
+        num_res_blocks (int): Residual blocks per cell. Default: 2.
+        cell_state (str): What a cell receives as its cell state c.
+            ``'recurrent'`` (released implementation): the resized c of the scale
+            before, like h. ``'feature'`` (the paper's text): the normalised feature of
+            its own scale, in both passes; only h crosses scales.
+            Default: ``'recurrent'``.
+        init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: If a number is not positive or ``cell_state`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> neck = DuplexConvLSTM(channels=4, num_res_blocks=1)
+        >>> scales = [torch.rand(1, 4, 8, 6), torch.rand(1, 4, 4, 3)]
+        >>> [tuple(output.shape) for output in neck(scales)]
+        [(1, 4, 8, 6), (1, 4, 4, 3)]
+    """
+
+    def __init__(
+        self,
+        channels: int = 32,
+        num_res_blocks: int = 2,
+        cell_state: str = 'recurrent',
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if min(channels, num_res_blocks) < 1:
+            raise ValueError(
+                'channels and num_res_blocks must be positive, got '
+                f'{channels} and {num_res_blocks}'
+            )
+        if cell_state not in CELL_STATES:
+            raise ValueError(f'cell_state must be in {CELL_STATES}, got {cell_state!r}')
+        self.cell_state = cell_state
+        self.norm = ChannelNorm(channels)
+        self.fine_to_coarse = ConvLSTMCell(channels, num_res_blocks)
+        self.coarse_to_fine = ConvLSTMCell(channels, num_res_blocks)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Exchange information between scales.
+
+        Args:
+            features (list[Tensor]): (B, C, h, w) per scale, finest first.
+
+        Returns:
+            list[Tensor]: Same shapes, finest first.
+        """
+        normed = [self.norm(feature) for feature in features]
+        h1 = self._run(self.fine_to_coarse, normed, normed)
+        h2 = self._run(self.coarse_to_fine, h1[::-1], normed[::-1])[::-1]
+        return [feature + h for feature, h in zip(features, h2, strict=True)]
+
+    def _run(
+        self, cell: ConvLSTMCell, inputs: list[Tensor], features: list[Tensor]
+    ) -> list[Tensor]:
+        """Hidden states of one pass, in the order of ``inputs``."""
+        h = c = torch.zeros_like(inputs[0])
+        hidden_states = []
+        for x, feature in zip(inputs, features, strict=True):
+            h = _resize(h, x)
+            c = feature if self.cell_state == 'feature' else _resize(c, x)
+            h, c = cell(x, h, c)
+            hidden_states.append(h)
+        return hidden_states
+
+
+def _resize(state: Tensor, like: Tensor) -> Tensor:
+    """Bilinear (no antialias) resize to the sides of ``like``."""
+    if state.shape[-2:] == like.shape[-2:]:
+        return state
+    return F.interpolate(state, like.shape[-2:], mode='bilinear', align_corners=False)

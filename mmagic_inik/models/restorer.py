@@ -1,0 +1,118 @@
+"""MMagic's view of the networks: losses in training, predictions in testing."""
+
+import torch.nn.functional as F
+from mmagic.models.base_models import BaseEditModel
+from mmagic.registry import MODELS
+from mmagic.structures import DataSample
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from .build import build_part
+
+
+@MODELS.register_module()
+class MultiScaleRestorer(BaseEditModel):
+    """Trains a network on all of its image scales and predicts the finest.
+
+    A generator with a method ``forward_scales`` (INIKNet) is trained on every image it
+    returns; any other generator on its one output, as the finest scale. Prediction
+    calls the generator itself.
+
+    For prediction, sides are extended at bottom and right to a multiple of
+    ``size_divisor`` and to at least ``min_size``, by reflection, or by replication
+    where the image is smaller than the extension; the output is cropped back. Images
+    of one channel are restored as grey RGB and returned with one channel.
+
+    Args:
+        generator (dict | nn.Module): (B, 3, H, W) in [0, 1] → the same.
+        loss (dict | nn.Module): (list of predictions, finest first; target) → dict of
+            named losses.
+        size_divisor (int): Sides given to the generator are multiples of it.
+            Default: 16, four pixels at the coarsest of three scales.
+        min_size (int): Least side given to the generator. Default: 32.
+        train_cfg (dict, optional): As in ``BaseEditModel``.
+        test_cfg (dict, optional): As in ``BaseEditModel``.
+        init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
+        data_preprocessor (dict, optional): Must scale images to [0, 1], RGB.
+
+    Raises:
+        ValueError: If ``size_divisor`` or ``min_size`` is not positive.
+    """
+
+    def __init__(
+        self,
+        generator: dict | nn.Module,
+        loss: dict | nn.Module,
+        size_divisor: int = 16,
+        min_size: int = 32,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        # BaseEditModel's own constructor would insist on configs and one pixel loss.
+        BaseModel.__init__(self, init_cfg=init_cfg, data_preprocessor=data_preprocessor)
+        if min(size_divisor, min_size) < 1:
+            raise ValueError(
+                'size_divisor and min_size must be positive, got '
+                f'{size_divisor} and {min_size}'
+            )
+        self.train_cfg = train_cfg
+        self.test_cfg = test_cfg
+        self.generator = build_part(generator)
+        self.loss = build_part(loss)
+        self.size_divisor = size_divisor
+        self.min_size = min_size
+
+    def forward_tensor(
+        self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs
+    ) -> Tensor:
+        """Restore a batch at the finest scale.
+
+        Args:
+            inputs (Tensor): (B, 3 or 1, H, W) in [0, 1], any size.
+            data_samples (DataSample, optional): Not used.
+            **kwargs: Passed to the generator.
+
+        Returns:
+            Tensor: Shape of ``inputs``, not clipped.
+        """
+        height, width = inputs.shape[-2:]
+        padded = self._pad(_as_rgb(inputs))
+        restored = self.generator(padded, **kwargs)[..., :height, :width]
+        return restored.mean(1, keepdim=True) if inputs.shape[1] == 1 else restored
+
+    def forward_train(
+        self, inputs: Tensor, data_samples: DataSample, **kwargs
+    ) -> dict[str, Tensor]:
+        """Named losses of a batch, each summed over the scales.
+
+        Args:
+            inputs (Tensor): Blurred crops, (B, 3 or 1, H, W) in [0, 1].
+            data_samples (DataSample): With the sharp crops ``gt_img``.
+            **kwargs: Passed to the generator.
+
+        Returns:
+            dict[str, Tensor]: What ``loss`` returns.
+        """
+        inputs, target = _as_rgb(inputs), _as_rgb(data_samples.gt_img)
+        if hasattr(self.generator, 'forward_scales'):
+            predictions = self.generator.forward_scales(inputs, **kwargs)
+        else:
+            predictions = [self.generator(inputs, **kwargs)]
+        return self.loss(predictions, target)
+
+    def _pad(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        bottom, right = (
+            -(-max(side, self.min_size) // self.size_divisor) * self.size_divisor - side
+            for side in (height, width)
+        )
+        if not bottom and not right:
+            return image
+        mode = 'reflect' if bottom < height and right < width else 'replicate'
+        return F.pad(image, (0, right, 0, bottom), mode)
+
+
+def _as_rgb(image: Tensor) -> Tensor:
+    return image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image

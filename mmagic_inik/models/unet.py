@@ -1,0 +1,82 @@
+"""The backbone that all image scales share."""
+
+import torch
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from .layers import ReflectConv2d, res_blocks
+
+
+@MODELS.register_module()
+class UNet(BaseModule):
+    """Three-level U-Net of residual blocks, INIKNet's feature extractor.
+
+    Args:
+        in_channels (int): Image channels. Default: 3.
+        base_channels (int): Channels C of the output and the finest level; the levels
+            below have 2C and 4C. Default: 32.
+        num_res_blocks (int): Residual blocks per level and direction. Default: 2.
+        init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: If a number is not positive.
+
+    Example:
+        >>> import torch
+        >>> UNet(base_channels=4, num_res_blocks=1)(torch.rand(1, 3, 5, 7)).shape
+        torch.Size([1, 4, 5, 7])
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        base_channels: int = 32,
+        num_res_blocks: int = 2,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if min(in_channels, base_channels, num_res_blocks) < 1:
+            raise ValueError(
+                'in_channels, base_channels and num_res_blocks must be positive, got '
+                f'{in_channels}, {base_channels} and {num_res_blocks}'
+            )
+        widths = [base_channels, 2 * base_channels, 4 * base_channels]
+        sources = [in_channels, *widths[:-1]]
+        # Finest level first, in encoder and decoder alike.
+        self.downs = nn.ModuleList(
+            ReflectConv2d(source, width, stride=2 if level else 1)
+            for level, (source, width) in enumerate(zip(sources, widths, strict=True))
+        )
+        self.encoders = nn.ModuleList(res_blocks(w, num_res_blocks) for w in widths)
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(2 * w, w, 4, stride=2, padding=1, bias=False)
+            for w in widths[:-1]
+        )
+        self.merges = nn.ModuleList(ReflectConv2d(2 * w, w) for w in widths[:-1])
+        self.decoders = nn.ModuleList(
+            res_blocks(w, num_res_blocks) for w in widths[:-1]
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Extract features.
+
+        Args:
+            image (Tensor): (B, in_channels, H, W), RGB in [0, 1], any size.
+
+        Returns:
+            Tensor: (B, C, H, W).
+        """
+        x, skips = image, []
+        for down, encoder in zip(self.downs, self.encoders, strict=True):
+            x = encoder(F.relu(down(x)))
+            skips.append(x)
+        for level in reversed(range(len(self.ups))):
+            skip = skips[level]
+            # Odd sides come back one pixel too long.
+            up = F.relu(self.ups[level](x))[..., : skip.shape[-2], : skip.shape[-1]]
+            x = self.decoders[level](
+                F.relu(self.merges[level](torch.cat([up, skip], 1)))
+            )
+        return x

@@ -1,0 +1,61 @@
+"""Sum of losses over image scales."""
+
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class MultiScaleLoss(nn.Module):
+    """Σ_p of each loss, the target resized bilinearly to every scale (section 3.4).
+
+    Args:
+        losses (dict[str, dict | nn.Module | None]): Losses (prediction, target) →
+            scalar by name, each with a weight of its own. ``None`` leaves a name out,
+            so that a derived config or ``--cfg-options`` can drop a term.
+
+    Raises:
+        ValueError: If no loss is left.
+
+    Example:
+        >>> import torch
+        >>> loss = MultiScaleLoss(dict(l1=torch.nn.L1Loss()))
+        >>> loss([torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 2, 2)],
+        ...      torch.ones(1, 3, 4, 4))
+        {'loss_l1': tensor(2.)}
+    """
+
+    def __init__(self, losses: dict[str, dict | nn.Module | None]) -> None:
+        super().__init__()
+        self.losses = nn.ModuleDict(
+            {
+                name: MODELS.build(loss) if isinstance(loss, dict) else loss
+                for name, loss in losses.items()
+                if loss is not None
+            }
+        )
+        if not self.losses:
+            raise ValueError(f'losses must name at least one loss, got {losses}')
+
+    def forward(self, preds: list[Tensor], target: Tensor) -> dict[str, Tensor]:
+        """Compare predictions with the target at their scales.
+
+        Args:
+            preds (list[Tensor]): (B, C, h, w) per scale, finest first.
+            target (Tensor): (B, C, H, W), of the finest scale.
+
+        Returns:
+            dict[str, Tensor]: Scalars ``loss_<name>``; mmengine adds these up.
+        """
+        targets = [
+            target
+            if pred.shape[-2:] == target.shape[-2:]
+            else F.interpolate(
+                target, pred.shape[-2:], mode='bilinear', align_corners=False
+            )
+            for pred in preds
+        ]
+        return {
+            f'loss_{name}': sum(map(loss, preds, targets))
+            for name, loss in self.losses.items()
+        }

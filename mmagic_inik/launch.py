@@ -1,0 +1,79 @@
+"""Runs MMagic's own ``tools/train.py`` and ``tools/test.py``.
+
+What is added: processes can be distributed over CPUs, ``--cfg-options data_root=PATH``
+reaches every data set, and what a user can mend is said in one sentence.
+"""
+
+import os
+import runpy
+import sys
+import warnings
+from pathlib import Path
+
+
+def run_tool(script: str) -> None:
+    """Run MMagic's script with this process's command line.
+
+    Args:
+        script (str): ``'train.py'`` or ``'test.py'``.
+    """
+    # Dependencies of mmagic.models announce their own deprecations at every start.
+    warnings.filterwarnings(
+        'ignore', category=FutureWarning, module='transformers|diffusers'
+    )
+    warnings.filterwarnings('ignore', category=FutureWarning, module='timm')
+    # Also where mmengine or torch.hub load a file by themselves.
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+    import mmagic
+
+    from .errors import InputError
+
+    path = Path(mmagic.__file__).parent / '.mim' / 'tools' / script
+    try:
+        _join_cpu_group()
+        sys.argv[1:] = spread_data_root(sys.argv[1:])
+        runpy.run_path(str(path), run_name='__main__')
+    except InputError as error:
+        # A data loader's worker wraps the sentence in its traceback.
+        sentence = str(error).rsplit(f'{InputError.__name__}: ', 1)[-1].strip()
+        sys.exit(f'{script.removesuffix(".py")}: {sentence}')
+
+
+def spread_data_root(arguments: list[str]) -> list[str]:
+    """Let ``data_root=PATH`` after ``--cfg-options`` reach the data sets.
+
+    A config's variable is spent when mmengine overrides it; every data set that stood
+    on the config's ``data_root`` is given the new one.
+
+    Args:
+        arguments (list[str]): Command line, config file first.
+
+    Returns:
+        list[str]: The same with one option more per data set.
+    """
+    given = [a for a in arguments if a.startswith('data_root=')]
+    if not given or not Path(arguments[0]).is_file():
+        return arguments
+    from mmengine.config import Config
+
+    config = Config.fromfile(arguments[0])
+    options = [
+        f'{loader}.dataset.{given[-1]}'
+        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader')
+        if (config.get(loader) or {}).get('dataset', {}).get('data_root')
+        == config.get('data_root')
+    ]
+    # Before the user's own, so that a data set named on its own wins.
+    at = arguments.index(given[-1])
+    return arguments[:at] + options + arguments[at:]
+
+
+def _join_cpu_group() -> None:
+    """Without a GPU, form torchrun's process group with gloo.
+
+    mmengine would call ``torch.cuda.set_device`` for every rank.
+    """
+    import torch
+
+    if 'RANK' in os.environ and not torch.cuda.is_available():
+        torch.distributed.init_process_group('gloo')

@@ -22,6 +22,7 @@ INSTALL_REQUIRES = [
     'pillow>=10',
     'scikit-image>=0.22,<0.26',
     'natsort>=8',
+    'tifffile>=2023.2.2',
     'matplotlib>=3.7',
     # Imported by mmagic, with bounds that mmagic itself does not declare.
     'diffusers>=0.24,<0.25',  # models.unet_2d_condition left in 0.25

@@ -45,14 +45,16 @@ test_evaluator = _base_.val_evaluator
 
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 optim_wrapper = dict(optimizer=dict(lr=3e-3))
-param_scheduler = dict(
-    _delete_=True,
-    type='OneCycleLR',
-    by_epoch=False,
-    eta_max=3e-3,
-    total_steps=max_iters,
-    pct_start=0.1,
-)
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, start_factor=0.05, end=max_iters // 10),
+    dict(
+        type='CosineAnnealingLR',
+        by_epoch=False,
+        begin=max_iters // 10,
+        end=max_iters,
+        eta_min=1e-5,
+    ),
+]
 default_hooks = dict(
     checkpoint=dict(interval=200, max_keep_ckpts=2), logger=dict(interval=50)
 )

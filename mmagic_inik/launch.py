@@ -4,11 +4,15 @@ What is added: processes can be distributed over CPUs, ``--cfg-options data_root
 reaches every data set, and what a user can mend is said in one sentence.
 """
 
+import ctypes
 import os
 import runpy
+import signal
 import sys
 import warnings
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def run_tool(script: str) -> None:
@@ -28,9 +32,12 @@ def run_tool(script: str) -> None:
 
     from .errors import InputError
 
+    _keep_paths_whole()
     path = Path(mmagic.__file__).parent / '.mim' / 'tools' / script
     try:
-        _join_cpu_group()
+        if 'TORCHELASTIC_RUN_ID' in os.environ:
+            _end_with_launcher()
+            _join_cpu_group()
         sys.argv[1:] = spread_data_root(sys.argv[1:])
         runpy.run_path(str(path), run_name='__main__')
     except InputError as error:
@@ -68,6 +75,32 @@ def spread_data_root(arguments: list[str]) -> list[str]:
     return arguments[:at] + options + arguments[at:]
 
 
+def _keep_paths_whole() -> None:
+    """Let paths with spaces and commas pass ``--cfg-options``.
+
+    mmengine's parser takes spaces out of every value and splits it at commas.
+    """
+    from mmengine.config import DictAction
+
+    parse = DictAction._parse_iterable
+
+    def parse_unless_path(value: str):
+        stripped = value.strip('\'"')
+        looks_like_path = os.sep in stripped and set('[(,').isdisjoint(stripped)
+        needs_care = not {' ', ','}.isdisjoint(stripped)
+        if looks_like_path or (needs_care and Path(stripped).exists()):
+            return stripped
+        return parse(value)
+
+    DictAction._parse_iterable = staticmethod(parse_unless_path)
+
+
+def _end_with_launcher() -> None:
+    """Do not outlive torchrun, whose kill would leave the ranks writing on."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _join_cpu_group() -> None:
     """Without a GPU, form torchrun's process group with gloo.
 
@@ -75,5 +108,5 @@ def _join_cpu_group() -> None:
     """
     import torch
 
-    if 'RANK' in os.environ and not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         torch.distributed.init_process_group('gloo')

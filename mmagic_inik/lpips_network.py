@@ -7,7 +7,6 @@ is built when first needed, from a local file or from torchvision's hub cache.
 import functools
 import warnings
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F
@@ -61,18 +60,23 @@ def load_lpips(net: str, weights: str | None, device: torch.device) -> nn.Module
     """
     import lpips
 
-    state = _read(weights) if weights else _from_hub(net)
+    path = weights or _cached(net)
+    state = _read(path)
     with warnings.catch_warnings():
         # lpips still passes torchvision's deprecated `pretrained`.
         warnings.simplefilter('ignore')
         network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
     # lpips cuts torchvision's `features.N` into `sliceK.N`.
     names = {name: _tv_name(name) for name in network.net.state_dict()}
-    absent = sorted(set(names.values()) - state.keys())
-    if absent:
+    unfit = sorted(
+        names[ours]
+        for ours, tensor in network.net.state_dict().items()
+        if getattr(state.get(names[ours]), 'shape', None) != tensor.shape
+    )
+    if unfit:
         raise InputError(
-            f'{weights or "the hub cache"} holds no {net} backbone for LPIPS: '
-            f'{", ".join(absent)} missing; give the torchvision file {_url(net)}'
+            f'{path} holds no {net} backbone for LPIPS: {", ".join(unfit)} missing or '
+            f'of another shape; give the torchvision file {_url(net)}'
         )
     network.net.load_state_dict({ours: state[tv] for ours, tv in names.items()})
     return network.requires_grad_(False).eval().to(device)
@@ -92,30 +96,43 @@ def _url(net: str) -> str:
     }[net].IMAGENET1K_V1.url
 
 
-def _read(path: str) -> dict[str, Tensor]:
+def _read(path: str | Path) -> dict[str, Tensor]:
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
+        state = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # pickle, zip and torch raise all kinds
         raise InputError(
             f'{path} cannot be read as weights for LPIPS '
-            f'({type(error).__name__}); give a torchvision checkpoint'
+            f'({type(error).__name__}); give a torchvision checkpoint, or remove it '
+            "from torchvision's hub cache"
         ) from error
-
-
-def _from_hub(net: str) -> dict[str, Tensor]:
-    url = _url(net)
-    try:
-        return torch.hub.load_state_dict_from_url(
-            url, map_location='cpu', progress=False, check_hash=True, weights_only=True
-        )
-    except (URLError, OSError) as error:
-        cached = Path(torch.hub.get_dir()) / 'checkpoints' / Path(url).name
+    if not isinstance(state, dict):
         raise InputError(
-            f'LPIPS needs {url}, which is not at {cached} and cannot be downloaded '
-            f'({error}); put it there, or name a copy with `weights=PATH` of the LPIPS '
-            'loss and metric, or take these out (`--cfg-options '
-            'model.loss.losses.lpips=None` for the loss)'
-        ) from error
+            f'{path} holds a {type(state).__name__}, not weights for LPIPS; give a '
+            'torchvision checkpoint'
+        )
+    return state
+
+
+def _cached(net: str) -> Path:
+    """The backbone's file in torchvision's hub cache, downloaded there if absent."""
+    url = _url(net)
+    cached = Path(torch.hub.get_dir()) / 'checkpoints' / Path(url).name
+    if not cached.exists():
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            # The first digits of the hash stand in the name.
+            torch.hub.download_url_to_file(
+                url, str(cached), cached.stem.rsplit('-', 1)[1], progress=False
+            )
+        # RuntimeError: the hash of what came is another.
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f'LPIPS needs {url}, which is not at {cached} and cannot be downloaded '
+                f'({error}); put it there, or name a copy with `weights=PATH` of the '
+                'LPIPS loss and metric, or take these out (`--cfg-options '
+                'model.loss.losses.lpips=None` for the loss)'
+            ) from error
+    return cached
 
 
 def _extend(image: Tensor, side: int) -> Tensor:

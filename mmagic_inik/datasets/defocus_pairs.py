@@ -1,9 +1,9 @@
 """Pairs of a defocused and an all-in-focus photograph of the same scene."""
 
-import functools
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from mmagic.registry import DATASETS, TRANSFORMS
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
@@ -113,12 +113,12 @@ class DefocusPairDataset(BaseDataset):
             list[dict]: ``img_path`` and ``gt_path`` of each pair, in natural order.
         """
         layout = self._find_layout()
-        inputs, targets = (
-            _photos(Path(self.data_root, folder))
-            for folder in (layout.input, layout.target)
-        )
-        pair = _pair_by_order if layout.pair_by == 'order' else _pair_by_name
-        pairs, problems = pair(inputs, targets)
+        folders = [Path(self.data_root, part) for part in (layout.input, layout.target)]
+        inputs, targets = map(_photos, folders)
+        if layout.pair_by == 'order':
+            pairs, problems = _pair_by_order(inputs, targets, folders)
+        else:
+            pairs, problems = _pair_by_name(inputs, targets)
         problems += [problem for paths in pairs for problem in _check_pair(*paths)]
         if problems:
             shown = problems[:MAX_REPORTED]
@@ -169,11 +169,8 @@ class LoadDefocusPair(BaseTransform):
     """
 
     def __init__(self, use_cache: bool = False) -> None:
-        self._read = read_photo
-        if use_cache:
-            cached = functools.cache(read_photo)
-            # MMagic flips crops in place: what is cached is given out as a copy.
-            self._read = lambda path: cached(path).copy()
+        self.use_cache = use_cache
+        self._cache: dict[str, np.ndarray] = {}
 
     def transform(self, results: dict) -> dict:
         """Add images, channel orders and ``scale`` (1, for MMagic's paired crop)."""
@@ -189,6 +186,14 @@ class LoadDefocusPair(BaseTransform):
         )
         results['scale'] = 1
         return results
+
+    def _read(self, path: str) -> np.ndarray:
+        if not self.use_cache:
+            return read_photo(path)
+        if path not in self._cache:
+            self._cache[path] = read_photo(path)
+        # MMagic flips crops in place: what is cached is given out as a copy.
+        return self._cache[path].copy()
 
 
 def _photos(folder: Path) -> list[Path]:
@@ -217,12 +222,11 @@ def _pair_by_name(
 
 
 def _pair_by_order(
-    inputs: list[Path], targets: list[Path]
+    inputs: list[Path], targets: list[Path], folders: list[Path]
 ) -> tuple[list[tuple[Path, Path]], list[str]]:
     """The n-th input with the n-th target, if there are as many of either."""
     if len(inputs) == len(targets):
         return list(zip(inputs, targets, strict=True)), []
-    folders = [(paths or [Path('?')])[0].parent for paths in (inputs, targets)]
     return [], [
         f'{folders[0]} holds {len(inputs)} and {folders[1]} {len(targets)} '
         'photographs, which pair by sorted order and must be as many'

@@ -1,9 +1,11 @@
 """Reading photographs so that a bad file is named and never turns into black pixels."""
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
@@ -12,7 +14,12 @@ EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 _EXIF_ORIENTATION = 274
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _PNG_END = b'IEND\xaeB`\x82'
-_TIFF_SIGNATURES = (b'II*\x00', b'MM\x00*')
+_JPEG_SIGNATURE = b'\xff\xd8\xff'
+_JPEG_END = b'\xff\xd9'
+# The last two are BigTIFF's.
+_TIFF_SIGNATURES = (b'II*\x00', b'MM\x00*', b'II+\x00', b'MM\x00+')
+# Some programs write a few bytes behind the end.
+_TAIL = 4096
 
 
 def read_photo(path: str | Path) -> np.ndarray:
@@ -32,12 +39,14 @@ def read_photo(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     data = _read_bytes(path)
-    if _is_deep(data):
-        return _read_deep(path, data)
     try:
+        if _is_deep(data):
+            return _read_deep(path, data)
         with Image.open(path) as image:
             image.load()
             return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+    except InputError:
+        raise
     except Exception as error:  # Pillow's plugins raise all kinds
         raise _unreadable(path, error) from error
 
@@ -61,12 +70,23 @@ def photo_size(path: str | Path) -> tuple[int, int]:
     try:
         with path.open('rb') as file:
             head = file.read(32)
-            file.seek(-min(len(_PNG_END), path.stat().st_size), 2)
-            if head.startswith(_PNG_SIGNATURE) and file.read() != _PNG_END:
-                raise _unreadable(path, 'the end of the file is missing')
+            file.seek(-min(_TAIL, path.stat().st_size), 2)
+            tail = file.read()
+        if head.startswith(_PNG_SIGNATURE) and _PNG_END not in tail:
+            raise _unreadable(path, 'the end of the file is missing')
+        if head.startswith(_JPEG_SIGNATURE) and _JPEG_END not in tail:
+            # Cut off, or a telephone's film follows: only decoding tells.
+            return read_photo(path).shape[1::-1]
         with Image.open(path) as image:
             size = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            # Pillow has turned a TIFF's size already, and would decode a whole PNG in
+            # search of EXIF data behind the pixels.
+            quick = image.format != 'PNG' or 'exif' in image.info
+            turned = (
+                quick
+                and image.format != 'TIFF'
+                and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            )
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -82,7 +102,10 @@ def _is_deep(data: bytes) -> bool:
     """Whether a file may hold more than 8 bits per sample, which Pillow would cut."""
     if data.startswith(_PNG_SIGNATURE):
         return data[24:25] == b'\x10'
-    return data.startswith(_TIFF_SIGNATURES)
+    if not data.startswith(_TIFF_SIGNATURES):
+        return False
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        return file.pages.first.bitspersample > 8
 
 
 def _read_deep(path: Path, data: bytes) -> np.ndarray:
@@ -93,13 +116,21 @@ def _read_deep(path: Path, data: bytes) -> np.ndarray:
                 image.load()
         except Exception as error:  # Pillow's plugins raise all kinds
             raise _unreadable(path, error) from error
+    else:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages.first
+            # OpenCV would scramble the former and cut the latter to eight bits.
+            if page.samplesperpixel > 1 and page.planarconfig == 2:
+                raise _unreadable(path, 'its colours lie in separate planes')
+            if page.samplesperpixel == 2:
+                raise _unreadable(path, 'grey with transparency')
+    # Unlike IMREAD_UNCHANGED these two apply a PNG's orientation.
     pixels = cv2.imdecode(
-        np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_ANYDEPTH
+        np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
     )
-    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+    if pixels is None or pixels.dtype != np.uint16:
         raise _unreadable(path, 'no 8- or 16-bit image data')
-    if pixels.dtype == np.uint16:
-        pixels = pixels.astype(np.float32) / 257
+    pixels = pixels.astype(np.float32) / 257
     if pixels.ndim == 2:
         return np.repeat(pixels[..., None], 3, axis=2)
     return np.ascontiguousarray(pixels[..., 2::-1])
@@ -109,12 +140,14 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error.strerror) from error
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, why: object) -> InputError:
     if isinstance(why, UnidentifiedImageError):
         why = 'its content is no known image format'
+    elif isinstance(why, OSError) and why.strerror:
+        why = why.strerror
     return InputError(
         f'{path} cannot be read as a photograph ({why}); replace or remove it'
     )

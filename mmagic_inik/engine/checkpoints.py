@@ -5,7 +5,10 @@ beside the weights, and makes mmengine load local files through
 :func:`load_checkpoint_file`.
 """
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -17,11 +20,20 @@ from mmengine.runner import CheckpointLoader, Runner
 
 from ..errors import InputError
 
+
+def _statistics_method(owner: type, name: str) -> Callable:
+    """Stand-in for the ``getattr`` by which a HistoryBuffer names its statistics."""
+    if owner is not HistoryBuffer or name not in ('current', 'max', 'mean', 'min'):
+        raise UnpicklingError(f'Unsupported operand getattr({owner}, {name!r})')
+    return getattr(HistoryBuffer, name)
+
+
 # Found with torch.serialization.get_unsafe_globals_in_checkpoint on checkpoints of
 # training runs: logged losses and times, in buffers of numpy numbers.
 torch.serialization.add_safe_globals(
     [
         HistoryBuffer,
+        (_statistics_method, 'builtins.getattr'),
         np.ndarray,
         np.dtype,
         np.core.multiarray._reconstruct,
@@ -66,10 +78,14 @@ def load_checkpoint_file(filename: str, map_location: str | None = None) -> Chec
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # pickle, zip and torch raise all kinds
-        if 'Unsupported global' in str(error) or 'Unsupported operand' in str(error):
-            reason = 'it holds code or objects, which are not executed'
-        else:
-            reason = 'it is damaged or no checkpoint'
+        foreign = re.search(
+            r'[Uu]nsupported (?:global: GLOBAL|GLOBAL|operand) (\S+)', str(error)
+        )
+        reason = (
+            f'it holds {foreign[1]}, and code or objects are not loaded'
+            if foreign
+            else 'it is damaged or no checkpoint'
+        )
         raise InputError(
             f'checkpoint {path} is refused: {reason}; a checkpoint of tensors and '
             'plain data is needed'

@@ -58,15 +58,15 @@ def weight_maps(
         labels (Sequence[str]): One per map.
         title (str): Of the figure.
         diverging (bool): Whether the scale is centred at zero, for signed weights;
-            else it starts at zero.
+            else it spans the values.
 
     Returns:
         Figure: A grid with one colour bar.
     """
-    maps = np.asarray(maps)
+    maps = _as_array(maps)
     height, width = maps.shape[1:]
-    columns = min(4, len(maps))
-    rows = -(-len(maps) // columns)
+    rows = -(-len(maps) // 5)
+    columns = -(-len(maps) // rows)
     figure = Figure(
         figsize=(3.2 * columns + 0.8, (3.2 * height / width + 0.3) * rows + 0.5),
         layout='constrained',
@@ -76,14 +76,14 @@ def weight_maps(
     scale = (
         dict(cmap='PuOr', vmin=-limit, vmax=limit)
         if diverging
-        else dict(cmap='cividis', vmin=0, vmax=limit)
+        else dict(cmap='cividis', vmin=float(maps.min()), vmax=limit)
     )
     for axis in axes:
         axis.set_axis_off()
     for axis, values, label in zip(axes, maps, labels, strict=False):
         shown = axis.imshow(values, **scale)
         axis.set_title(label)
-    figure.colorbar(shown, ax=axes, shrink=0.8, label='weight')
+    figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.01, label='weight')
     figure.suptitle(title)
     return figure
 
@@ -97,12 +97,14 @@ def atom_sheet(atoms: Sequence[Tensor | np.ndarray]) -> Figure:
     Returns:
         Figure: One row per size, one column per atom; axes in pixels from the centre.
     """
-    atoms = [np.asarray(atom) for atom in atoms if atom.shape[-1] > 1]
+    atoms = [_as_array(atom) for atom in atoms if atom.shape[-1] > 1]
     count = len(atoms[0])
     figure = Figure(
         figsize=(1.6 * count + 1.4, 1.6 * len(atoms) + 0.6), layout='constrained'
     )
     axes = figure.subplots(len(atoms), count, squeeze=False)
+    for n, axis in enumerate(axes[0]):
+        axis.set_title(f'n = {n + 1}', fontsize='medium')
     for row, of_size in zip(axes, atoms, strict=True):
         size = of_size.shape[-1]
         limit = float(np.abs(of_size).max())
@@ -118,12 +120,14 @@ def atom_sheet(atoms: Sequence[Tensor | np.ndarray]) -> Figure:
             axis.set_xticks([-(size // 2), 0, size // 2])
             axis.set_yticks([-(size // 2), 0, size // 2] if n == 0 else [])
             axis.tick_params(labelsize='x-small')
-            if row is axes[0]:
-                axis.set_title(f'n = {n + 1}', fontsize='medium')
         row[0].set_ylabel(f'{size} × {size}')
         figure.colorbar(shown, ax=row, shrink=0.9)
     figure.suptitle('Base atoms v at every size (axes in pixels)')
     return figure
+
+
+def _as_array(values: Tensor | np.ndarray) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
 
 
 def _frame(left: int, top: int, side: int):

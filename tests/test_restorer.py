@@ -1,0 +1,132 @@
+import pytest
+import torch
+from mmagic.registry import MODELS
+from mmagic.structures import DataSample
+from torch import nn
+
+from mmagic_inik.losses import MultiScaleLoss
+from mmagic_inik.models.restorer import MultiScaleRestorer
+
+PREPROCESSOR = dict(
+    type='DataPreprocessor', mean=[0.0], std=[255.0], output_channel_order='RGB'
+)
+
+
+class Scales(nn.Module):
+    """Stands in for a network; records what it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+        self.seen = []
+
+    def forward(self, y):
+        self.seen.append(y)
+        return self.gain * y
+
+    def forward_scales(self, y):
+        return [self.gain * y, nn.functional.avg_pool2d(self.gain * y, 2)]
+
+
+class Single(nn.Module):
+    def forward(self, y):
+        return y
+
+
+def restorer(generator, **options):
+    return MultiScaleRestorer(
+        generator,
+        MultiScaleLoss(dict(l1=nn.L1Loss(), mse=nn.MSELoss())),
+        data_preprocessor=PREPROCESSOR,
+        **options,
+    )
+
+
+def samples(target):
+    return DataSample(gt_img=target)
+
+
+def test_trains_on_all_scales_with_named_losses():
+    y, target = torch.zeros(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.5)
+    losses = restorer(Scales()).forward_train(y, samples(target))
+    assert {k: v.item() for k, v in losses.items()} == {'loss_l1': 1, 'loss_mse': 0.5}
+
+
+def test_single_output_networks_train_on_the_finest_scale():
+    y, target = torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.5)
+    losses = restorer(Single()).forward_train(y, samples(target))
+    assert losses['loss_l1'].item() == 0.5
+
+
+def test_trains_an_mmagic_network():
+    model = MODELS.build(
+        dict(
+            type='MultiScaleRestorer',
+            generator=dict(
+                type='NAFNet',
+                img_channels=3,
+                mid_channels=4,
+                enc_blk_nums=[1],
+                middle_blk_num=1,
+                dec_blk_nums=[1],
+            ),
+            loss=dict(type='MultiScaleLoss', losses=dict(l1=dict(type='L1Loss'))),
+            data_preprocessor=PREPROCESSOR,
+        )
+    )
+    y = torch.rand(1, 3, 16, 16)
+    model(y, samples(y), mode='loss')['loss_l1'].backward()
+    assert any(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ('size', 'padded'),
+    [
+        ((1, 1), (32, 32)),
+        ((32, 32), (32, 32)),
+        ((33, 48), (48, 48)),
+        ((37, 31), (48, 32)),
+        ((20, 100), (32, 112)),
+    ],
+)
+def test_pads_and_crops_back(size, padded):
+    network, y = Scales(), torch.rand(1, 3, *size)
+    out = restorer(network).forward_tensor(y)
+    assert torch.equal(out, y)
+    assert network.seen[0].shape[-2:] == padded
+
+
+def test_padding_reflects_and_replicates_where_it_cannot():
+    network = Scales()
+    model = restorer(network, size_divisor=4, min_size=1)
+    row = torch.tensor([1.0, 2, 3, 4, 5, 6]).expand(1, 3, 6, 6)
+    model.forward_tensor(row)
+    assert network.seen[-1][0, 0, 0].tolist() == [1, 2, 3, 4, 5, 6, 5, 4]
+    model.forward_tensor(row[..., :2, :2])
+    assert network.seen[-1][0, 0, 0].tolist() == [1, 2, 2, 2]
+
+
+def test_grey_images_are_restored_as_rgb_and_returned_grey():
+    network, y = Scales(), torch.rand(1, 1, 8, 8)
+    model = restorer(network)
+    assert torch.allclose(model.forward_tensor(y), y)
+    assert network.seen[0].shape[1] == 3
+    losses = model.forward_train(y, samples(y + 0.5))
+    assert losses['loss_l1'].item() == pytest.approx(1)
+
+
+def test_predicts_through_mmagics_data_flow():
+    """What tools/test.py does: preprocess, predict, hand 8-bit BGR to metrics."""
+    model = restorer(Scales()).eval()
+    rgb = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8)
+    sample = DataSample(gt_img=rgb.clone())
+    sample.set_metainfo(dict(img_channel_order='RGB', gt_channel_order='RGB'))
+    (result,) = model.test_step(dict(inputs=[rgb], data_samples=[sample]))
+    torch.testing.assert_close(result.output.pred_img, rgb.flip(0).float())
+    torch.testing.assert_close(result.gt_img, rgb.flip(0))
+
+
+@pytest.mark.parametrize('options', [dict(size_divisor=0), dict(min_size=0)], ids=str)
+def test_bad_options(options):
+    with pytest.raises(ValueError, match='must be positive'):
+        restorer(Single(), **options)

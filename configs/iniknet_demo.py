@@ -38,9 +38,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
 )
-test_dataloader = dict(
-    num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
-)
+test_dataloader = val_dataloader
 test_evaluator = _base_.val_evaluator
 
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)

@@ -26,6 +26,7 @@ def run_tool(script: str) -> None:
         'ignore', category=FutureWarning, module='transformers|diffusers'
     )
     warnings.filterwarnings('ignore', category=FutureWarning, module='timm')
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     # Also where mmengine or torch.hub load a file by themselves.
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     import mmagic
@@ -53,17 +54,21 @@ def spread_data_root(arguments: list[str]) -> list[str]:
     on the config's ``data_root`` is given the new one.
 
     Args:
-        arguments (list[str]): Command line, config file first.
+        arguments (list[str]): Command line.
 
     Returns:
         list[str]: The same with one option more per data set.
+
+    Raises:
+        InputError: If the config file does not exist.
     """
+    path = _config_of(arguments)
     given = [a for a in arguments if a.startswith('data_root=')]
-    if not given or not Path(arguments[0]).is_file():
+    if not given or path is None:
         return arguments
     from mmengine.config import Config
 
-    config = Config.fromfile(arguments[0])
+    config = Config.fromfile(path)
     options = [
         f'{loader}.dataset.{given[-1]}'
         for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -73,6 +78,18 @@ def spread_data_root(arguments: list[str]) -> list[str]:
     # Before the user's own, so that a data set named on its own wins.
     at = arguments.index(given[-1])
     return arguments[:at] + options + arguments[at:]
+
+
+def _config_of(arguments: list[str]) -> str | None:
+    """The config file among the arguments of a command line."""
+    from .errors import InputError
+
+    for argument in arguments:
+        if argument.endswith(('.py', '.json', '.yaml')) and '=' not in argument:
+            if not Path(argument).is_file():
+                raise InputError(f'config {argument} does not exist')
+            return argument
+    return None
 
 
 def _keep_paths_whole() -> None:

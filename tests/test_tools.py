@@ -334,6 +334,33 @@ def test_two_processes_survive_a_kill_and_agree(data, tmp_path):
     assert json.loads(out.read_text()).keys() == {'PSNR', 'SSIM_7x7'}
 
 
+@pytest.mark.parametrize(
+    ('script', 'given'),
+    [('dist_train.sh', ['c.py', '8']), ('dist_test.sh', ['c.py', 'k.pth', '8'])],
+)
+def test_launchers_pass_on_machines_and_options(tmp_path, script, given):
+    torchrun = tmp_path / 'torchrun'
+    torchrun.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    torchrun.chmod(0o755)
+    machines = dict(NNODES='3', NODE_RANK='2', MASTER_ADDR='10.0.0.1', PORT='1234')
+    result = subprocess.run(
+        [ROOT / 'tools' / script, *given, '--cfg-options', 'a=b c'],
+        env={**os.environ, **machines, 'PATH': f'{tmp_path}:{os.environ["PATH"]}'},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = result.stdout.splitlines()
+    assert lines[:5] == [
+        '--nnodes=3',
+        '--node_rank=2',
+        '--master_addr=10.0.0.1',
+        '--master_port=1234',
+        '--nproc_per_node=8',
+    ]
+    assert lines[6:] == [*given[:-1], '--launcher', 'pytorch', '--cfg-options', 'a=b c']
+
+
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh'])
 def test_launchers_explain_themselves(script):
     result = subprocess.run(

@@ -1,5 +1,6 @@
 """Pairs of a defocused and an all-in-focus photograph of the same scene."""
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,6 +105,7 @@ class DefocusPairDataset(BaseDataset):
             )
         self.split = split
         self.layouts = PRESETS[preset][split]
+        self.test_layouts = PRESETS[preset]['test']
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -132,7 +134,14 @@ class DefocusPairDataset(BaseDataset):
                 f'{self.data_root} is not divided into train, val and test: all '
                 f'{len(pairs)} pairs are used for {self.split}.',
                 'current',
-                level=30,
+                logging.WARNING,
+            )
+        elif self.split == 'val' and layout in self.test_layouts:
+            print_log(
+                f'{self.data_root} has no validation photos: the best checkpoint will '
+                'have been chosen on the test photos.',
+                'current',
+                logging.WARNING,
             )
         return [dict(img_path=str(i), gt_path=str(t)) for i, t in pairs]
 

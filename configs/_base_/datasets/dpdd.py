@@ -41,18 +41,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='DefocusPairDataset',
-        preset='dpdd',
-        split='test',
-        data_root=data_root,
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
+    val_dataloader, dataset=dict(val_dataloader['dataset'], split='test')
 )
 
 val_evaluator = [dict(type='PSNR'), dict(type='UniformSSIM')]

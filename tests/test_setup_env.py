@@ -1,0 +1,141 @@
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def setup_env(monkeypatch):
+    spec = importlib.util.spec_from_file_location(
+        'setup_env', ROOT / 'tools' / 'setup_env.py'
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def no_download(*_, **__):
+        raise AssertionError('a step was started before the machine was checked')
+
+    monkeypatch.setattr(module, 'run', no_download)
+    return module
+
+
+def refuse(setup_env, tmp_path, message):
+    with pytest.raises(setup_env.SetupError, match=message) as caught:
+        setup_env.build(tmp_path / 'venv')
+    assert '\n' not in str(caught.value)
+    assert not (tmp_path / 'venv').exists()
+
+
+def test_wrong_python(setup_env, tmp_path, monkeypatch):
+    version = namedtuple('version', 'major minor micro')(3, 13, 1)
+    monkeypatch.setattr(setup_env.sys, 'version_info', version)
+    refuse(setup_env, tmp_path, 'Python 3.11 is needed, but .* make env PYTHON=')
+
+
+def test_no_compiler(setup_env, tmp_path, monkeypatch):
+    monkeypatch.setenv('CXX', 'no-such-compiler')
+    refuse(
+        setup_env, tmp_path, "no C\\+\\+ compiler: 'no-such-compiler'.*apt install g"
+    )
+
+
+def test_old_compiler(setup_env, tmp_path, monkeypatch):
+    compiler = tmp_path / 'c++'
+    compiler.write_text('#!/bin/sh\necho unrecognized -std=c++17 >&2; exit 1\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv('CXX', str(compiler))
+    refuse(setup_env, tmp_path, r'cannot build a C\+\+17 program: unrecognized')
+
+
+def test_no_headers(setup_env, tmp_path, monkeypatch):
+    monkeypatch.setattr(setup_env.sysconfig, 'get_path', lambda _: str(tmp_path))
+    refuse(setup_env, tmp_path, r'Python\.h is missing.*apt install python3\.11-dev')
+
+
+def test_little_disk(setup_env, tmp_path, monkeypatch):
+    usage = namedtuple('usage', 'total used free')(100e9, 97e9, 3e9)
+    monkeypatch.setattr(setup_env.shutil, 'disk_usage', lambda _: usage)
+    refuse(setup_env, tmp_path, r'has 3\.0 GB free, the environment needs \d+ GB')
+
+
+def test_command_line_prints_one_line(tmp_path):
+    result = subprocess.run(
+        [sys.executable, ROOT / 'tools/setup_env.py', '--venv', tmp_path / 'venv'],
+        env={**os.environ, 'CXX': 'no-such-compiler'},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode != 0
+    assert re.fullmatch(r'set-up: no C\+\+ compiler.*\n', result.stderr)
+    assert not (tmp_path / 'venv').exists()
+
+
+def test_complete_environment_is_left_alone(setup_env, tmp_path, monkeypatch):
+    (tmp_path / 'venv').mkdir()
+    (tmp_path / 'venv' / '.complete').write_text(setup_env.fingerprint())
+    monkeypatch.setattr(setup_env, 'check_machine', setup_env.run)
+    setup_env.build(tmp_path / 'venv')
+
+
+def test_other_pins_make_another_environment(setup_env, tmp_path, monkeypatch):
+    before = setup_env.fingerprint()
+    changed = tmp_path / 'constraints.txt'
+    shutil.copy(setup_env.CONSTRAINTS, changed)
+    with changed.open('a') as file:
+        file.write('more==1\n')
+    monkeypatch.setattr(setup_env, 'CONSTRAINTS', changed)
+    assert setup_env.fingerprint() != before
+
+
+def test_wheel_cache_is_keyed_by_python_torch_and_cuda(
+    setup_env, tmp_path, monkeypatch
+):
+    monkeypatch.setenv('MMAGIC_INIK_CACHE', str(tmp_path))
+    monkeypatch.setattr(
+        setup_env.subprocess, 'check_output', lambda *_, **__: '9.8.7 13.0\n'
+    )
+    built = []
+
+    def compile_wheel(title, command, log, **environment):
+        built.append(environment)
+        folder = Path(command[command.index('-w') + 1])
+        folder.mkdir()
+        (folder / 'mmcv-2.1.0-cp311.whl').write_text('')
+
+    monkeypatch.setattr(setup_env, 'run', compile_wheel)
+    first = setup_env.mmcv_wheel('python', tmp_path / 'log')
+    assert first.parent.name == 'cp311-torch9.8.7-cuda13.0-mmcv2.1.0'
+    assert built[0]['MMCV_WITH_OPS'] == '1'
+    assert setup_env.mmcv_wheel('python', tmp_path / 'log') == first
+    assert len(built) == 1
+
+
+def test_setup_py_is_short_and_bounds_every_pin(monkeypatch):
+    """The pins lie within the bounds, and setup.py needs no torch."""
+    source = (ROOT / 'setup.py').read_text()
+    assert 'import torch' not in source
+    import setuptools
+    from packaging.requirements import Requirement
+
+    monkeypatch.chdir(ROOT)
+    given = {}
+    monkeypatch.setattr(setuptools, 'setup', given.update)
+    exec(
+        compile(source, ROOT / 'setup.py', 'exec'), {'__file__': str(ROOT / 'setup.py')}
+    )
+    pins = {}
+    for line in (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines():
+        name, _, version = line.split('#')[0].strip().partition('==')
+        pins[name.lower().replace('_', '-')] = version
+    for text in given['install_requires']:
+        requirement = Requirement(text)
+        pin = pins[requirement.name.lower().replace('_', '-')]
+        assert requirement.specifier.contains(pin), text

@@ -20,6 +20,19 @@ def history():
     return buffer
 
 
+@pytest.mark.parametrize('core', [b'core', b'_core'], ids=['NumPy 1', 'NumPy 2'])
+def test_checkpoints_travel_between_numpy_versions(tmp_path, core):
+    path = tmp_path / 'iter_1.pth'
+    content = {'lr': np.float64(0.5), 'history': np.arange(3)}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    written = path.read_bytes()
+    assert b'numpy.core.multiarray' in written
+    path.write_bytes(written.replace(b'numpy.core.', b'numpy.' + core + b'.'))
+    loaded = load_checkpoint_file(str(path))
+    assert loaded['lr'] == 0.5
+    assert loaded['history'].tolist() == [0, 1, 2]
+
+
 class Code:
     """Pickles as a call that leaves a trace."""
 

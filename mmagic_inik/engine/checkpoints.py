@@ -36,11 +36,13 @@ torch.serialization.add_safe_globals(
         (_statistics_method, 'builtins.getattr'),
         np.ndarray,
         np.dtype,
-        np.core.multiarray._reconstruct,
-        np.core.multiarray.scalar,
-        type(np.dtype(np.float64)),
-        type(np.dtype(np.float32)),
-        type(np.dtype(np.int64)),
+        *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)),
+        # NumPy 2 moved these two; checkpoints travel between versions.
+        *(
+            (function, f'numpy.{core}.multiarray.{function.__name__}')
+            for core in ('core', '_core')
+            for function in (np.empty(0).__reduce__()[0], np.float64().__reduce__()[0])
+        ),
     ]
 )
 

@@ -109,7 +109,8 @@ class INRAtomBank(BaseModule):
 
         # Whole numbers, so that a module cast to half precision keeps exact
         # coordinates and the centre stays exactly zero. (T, 2) and (T, 1), all sizes.
-        grids = [_grid(size) for size in kernel_sizes if size > 1]
+        self._drawn_sizes = [size for size in kernel_sizes if size > 1]
+        grids = [_grid(size) for size in self._drawn_sizes]
         offsets = torch.cat([torch.empty(0, 2, dtype=torch.long), *grids])
         halves = [grid.new_full((len(grid), 1), int(grid.max())) for grid in grids]
         halves = torch.cat([torch.empty(0, 1, dtype=torch.long), *halves])
@@ -140,13 +141,11 @@ class INRAtomBank(BaseModule):
             x = x @ self.weight3.to(dtype).mT  # (N, T, 1)
             drawn = (x * (9 / (2 * halves + 1) ** 2)).squeeze(-1)
         drawn = drawn.to(self.weight1.dtype)
-        counts = [size * size for size in self.kernel_sizes if size > 1]
+        counts = [size * size for size in self._drawn_sizes]
         atoms = [
             atom.unflatten(1, (size, size))
             for atom, size in zip(
-                drawn.split(counts, 1),
-                [size for size in self.kernel_sizes if size > 1],
-                strict=True,
+                drawn.split(counts, 1), self._drawn_sizes, strict=True
             )
         ]
         if self.kernel_sizes[0] == 1:

@@ -41,6 +41,7 @@ def run_tool(script: str) -> None:
             _join_cpu_group()
         sys.argv[1:] = spread_data_root(sys.argv[1:])
         runpy.run_path(str(path), run_name='__main__')
+        _leave_group()
     except InputError as error:
         # A data loader's worker wraps the sentence in its traceback.
         sentence = str(error).rsplit(f'{InputError.__name__}: ', 1)[-1].strip()
@@ -127,3 +128,16 @@ def _join_cpu_group() -> None:
 
     if not torch.cuda.is_available():
         torch.distributed.init_process_group('gloo')
+
+
+def _leave_group() -> None:
+    """End a distributed run together.
+
+    A rank that leaves while others still talk to it may abort in gloo's threads, and
+    torchrun would then call the whole run failed.
+    """
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

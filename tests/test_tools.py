@@ -315,6 +315,8 @@ def test_two_processes_survive_a_kill_and_agree(data, tmp_path):
     reports = [(work / f'rank{rank}.txt').read_text().split() for rank in (0, 1)]
     assert reports[0][0] == reports[1][0], 'weights differ between ranks'
     assert reports[0][1] != reports[1][1], 'both ranks saw the same batch'
+    for rank in (0, 1):
+        assert (work / f'rank{rank}.end').read_text() == 'left group'
 
     out = work / 'metrics.json'
     finish(

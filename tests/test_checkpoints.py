@@ -109,6 +109,14 @@ def test_cut_off_files_are_named(tmp_path, cut):
         load_checkpoint_file(str(path))
 
 
+@pytest.mark.parametrize('text', ['# A README\n', 'not a checkpoint', '{}'])
+def test_text_is_no_checkpoint(tmp_path, text):
+    path = tmp_path / 'notes.pth'
+    path.write_text(text)
+    with pytest.raises(InputError, match=f'{path} is refused: it is damaged or no'):
+        load_checkpoint_file(str(path))
+
+
 def test_other_files_are_named(tmp_path):
     path = tmp_path / 'list.pth'
     with pytest.raises(InputError, match=f'{path} does not exist'):

@@ -24,7 +24,7 @@ from ..errors import InputError
 def _statistics_method(owner: type, name: str) -> Callable:
     """Stand-in for the ``getattr`` by which a HistoryBuffer names its statistics."""
     if owner is not HistoryBuffer or name not in ('current', 'max', 'mean', 'min'):
-        raise UnpicklingError(f'Unsupported operand getattr({owner}, {name!r})')
+        raise UnpicklingError(f'unsupported GLOBAL getattr of {owner}, {name!r}')
     return getattr(HistoryBuffer, name)
 
 
@@ -80,9 +80,7 @@ def load_checkpoint_file(filename: str, map_location: str | None = None) -> Chec
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # pickle, zip and torch raise all kinds
-        foreign = re.search(
-            r'[Uu]nsupported (?:global: GLOBAL|GLOBAL|operand) (\S+)', str(error)
-        )
+        foreign = re.search(r'[Uu]nsupported (?:global: )?GLOBAL (\S+)', str(error))
         reason = (
             f'it holds {foreign[1]}, and code or objects are not loaded'
             if foreign

@@ -95,7 +95,9 @@ class LPIPS(BaseSampleWiseMetric):
     def prepare(self, module, dataloader) -> None:
         """Load the network before the first image, so that trouble shows early."""
         super().prepare(module, dataloader)
-        load_lpips(self.net, self.weights, torch.device(self.device))
+        # A tensor's device has an index, which 'cuda' lacks.
+        device = torch.empty(0, device=self.device).device
+        load_lpips(self.net, self.weights, device)
 
     @torch.no_grad()
     def process_image(self, gt: Tensor, pred: Tensor, mask: Tensor) -> float:

@@ -23,6 +23,8 @@ INSTALL_REQUIRES = [
     'scikit-image>=0.22,<0.26',
     'natsort>=8',
     'tifffile>=2023.2.2',
+    'av>=10',  # FFmpeg: tells damaged JPEGs
+    'scipy>=1.10',
     'matplotlib>=3.7',
     # Imported by mmagic, with bounds that mmagic itself does not declare.
     'diffusers>=0.24,<0.25',  # models.unet_2d_condition left in 0.25

@@ -1,11 +1,14 @@
+import io
 import re
 import struct
+import tracemalloc
 import warnings
 import zlib
 
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 import tifffile
 from PIL import Image
 
@@ -365,3 +368,198 @@ def test_no_file(tmp_path, look, name, why):
     with pytest.raises(InputError, match=why) as caught:
         look(path)
     assert str(caught.value).count(str(path)) == 1
+
+
+def _real_photo():
+    """A detail with structure at all scales, (72, 96, 3)."""
+    return np.ascontiguousarray(skimage.data.astronaut()[100:172, 200:296])
+
+
+def _stored(kind):
+    """Bytes of a photograph as one of many kinds, and its pixels in RGB [0, 255]."""
+    pixels = _real_photo()
+    extension, _, variant = kind.partition('-')
+    if variant == '16':
+        deep = pixels.astype(np.uint16) * 257
+        done, data = cv2.imencode(f'.{extension}', deep[..., ::-1])
+        assert done
+        return data.tobytes(), pixels
+    image, options = Image.fromarray(pixels), {}
+    if variant == 'grey16':
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+        pixels = pixels[..., [0, 0, 0]]
+    elif variant == 'grey':
+        image = image.convert('L')
+    elif variant == 'palette':
+        image = image.quantize(200)
+    elif variant == 'rgba':
+        image.putalpha(100)
+    elif variant == 'cmyk':
+        image = image.convert('CMYK')
+    elif variant == 'lossless':
+        options = dict(lossless=True)
+    elif variant == 'progressive':
+        options = dict(progressive=True, quality=90)
+    elif variant in ('tiff_lzw', 'tiff_deflate'):
+        options = dict(compression=variant)
+    file = io.BytesIO()
+    image.save(file, Image.registered_extensions()[f'.{extension}'], **options)
+    if variant in ('grey', 'palette'):
+        pixels = np.asarray(image.convert('RGB'))
+    return file.getvalue(), pixels
+
+
+KINDS = {
+    # Kind → greatest mean error of what the coding itself loses.
+    **dict.fromkeys(['png', 'png-16', 'png-grey', 'png-grey16', 'png-palette'], 0),
+    **dict.fromkeys(['png-rgba', 'tif', 'tif-16', 'tif-tiff_lzw'], 0),
+    **dict.fromkeys(['tif-tiff_deflate', 'bmp', 'bmp-grey', 'webp-lossless'], 0),
+    **dict.fromkeys(['jpg', 'jpg-progressive', 'jpg-grey', 'jpg-cmyk', 'webp'], 6),
+}
+# The others hold no checksum over everything, so that a flip may go unseen.
+TELLS_EVERY_FLIP = [kind for kind in KINDS if kind.startswith('png')]
+
+
+@pytest.mark.parametrize('name', ['a{}', 'wrong.{}'], ids=['right', 'wrong-extension'])
+@pytest.mark.parametrize('kind', KINDS)
+def test_undamaged_kinds_keep_their_pixels(tmp_path, kind, name):
+    data, pixels = _stored(kind)
+    extension = f'.{kind.split("-")[0]}' if name == 'a{}' else 'png'
+    path = tmp_path / name.format(extension)
+    path.write_bytes(data)
+    photo = read_photo(path)
+    assert photo.shape == pixels.shape
+    error = np.abs(photo.astype(float) - pixels)
+    assert error.mean() <= KINDS[kind]
+    assert photo_size(path) == pixels.shape[1::-1]
+
+
+def _load(path, data):
+    """What is read from mutilated data; None if it was refused as it should be."""
+    path.write_bytes(data)
+    refusal = None
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # Pillow's about what it misses
+        try:
+            photo = read_photo(path)
+        except InputError as error:
+            refusal = str(error)
+    if refusal is not None:
+        assert str(path) in refusal
+        assert '\n' not in refusal
+        return None
+    assert photo.ndim == 3
+    assert photo.shape[2] == 3
+    assert np.isfinite(photo).all()
+    return photo
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_cut_off_anywhere_is_refused_or_complete(tmp_path, kind):
+    data, _ = _stored(kind)
+    whole = _load(tmp_path / 'whole', data)
+    random = np.random.default_rng(0)
+    read = 0
+    for length in [*range(0, 40), *random.integers(40, len(data), 20)]:
+        photo = _load(tmp_path / 'cut', data[:length])
+        if photo is not None:
+            # What is missing was not of the picture.
+            np.testing.assert_array_equal(photo, whole)
+            read += 1
+    # Nearly all cuts take a part of the picture away.
+    assert read <= 2
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_flipped_bits_are_refused_or_read_in_bounded_memory(tmp_path, kind):
+    data, _ = _stored(kind)
+    whole = _load(tmp_path / 'whole', data)
+    random = np.random.default_rng(0)
+    tracemalloc.start()
+    try:
+        for n in range(40):
+            flipped = bytearray(data)
+            # Half of them in the header, where sizes stand.
+            at = random.integers(len(data) if n % 2 else min(100, len(data)))
+            flipped[at] ^= 1 << random.integers(8)
+            photo = _load(tmp_path / 'flipped', flipped)
+            if kind in TELLS_EVERY_FLIP and photo is not None:
+                np.testing.assert_array_equal(photo, whole)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 30
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize('kind', TELLS_EVERY_FLIP)
+def test_flips_near_the_end_of_a_png_are_refused(tmp_path, kind):
+    # Pillow stops at the last pixel, before the checksums.
+    data, _ = _stored(kind)
+    for at in range(len(data) - 400, len(data)):
+        flipped = bytearray(data)
+        flipped[at] ^= 1 << (at % 8)
+        assert _load(tmp_path / 'a.png', flipped) is None
+
+
+@pytest.mark.parametrize('kind', ['jpg', 'jpg-progressive', 'jpg-grey', 'jpg-cmyk'])
+def test_jpeg_with_a_part_lost_is_refused(tmp_path, kind):
+    # libjpeg would fill up with grey and say nothing.
+    data, _ = _stored(kind)
+    begin = data.index(b'\xff\xda')
+    for at in range(begin + 100, len(data) - 400, 37):
+        assert _load(tmp_path / 'a.jpg', data[:at] + b'\xff\xd9') is None
+        photo = _load(tmp_path / 'b.jpg', data[:at] + data[at + 256 :])
+        assert photo is None or kind == 'jpg-progressive'
+
+
+def test_jpeg_that_ffmpeg_does_not_know_is_read(tmp_path):
+    pixels = _real_photo()
+    image = Image.fromarray(pixels).convert('CMYK')
+    image.save(tmp_path / 'a.jpg', quality=95, subsampling=1)
+    assert np.abs(read_photo(tmp_path / 'a.jpg').astype(float) - pixels).mean() < 6
+
+
+@pytest.mark.parametrize('kind', ['png', 'png-16', 'bmp', 'jpg', 'tif-16'])
+def test_claim_of_a_billion_pixels_is_one_clear_error(tmp_path, kind):
+    data = bytearray(_stored(kind)[0])
+    if kind.startswith('png'):
+        data[16:24] = struct.pack('>II', 40000, 40000)
+        data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
+    elif kind == 'bmp':
+        data[18:26] = struct.pack('<ii', 40000, 40000)
+    elif kind == 'jpg':
+        at = data.index(b'\xff\xc0')
+        data[at + 5 : at + 9] = struct.pack('>HH', 40000, 40000)
+    else:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            tags = [file.pages[0].tags[name] for name in ('ImageWidth', 'ImageLength')]
+        for tag in tags:
+            data[tag.valueoffset : tag.valueoffset + 2] = struct.pack('<H', 40000)
+    path = tmp_path / 'bomb'
+    path.write_bytes(data)
+    with pytest.raises(InputError, match='more (pixels )?than a photograph has'):
+        read_photo(path)
+
+
+def test_deep_tiff_with_its_directory_in_front_is_checked_for_its_end(tmp_path):
+    pixels = _pixels(np.uint16, (40, 60, 3))
+    path = tmp_path / 'cut.tif'
+    tifffile.imwrite(path, pixels, photometric='rgb')
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2000])
+    with pytest.raises(InputError, match='the end of the file is missing'):
+        read_photo(path)
+
+
+@pytest.mark.parametrize('dtype', [np.int16, np.float32, np.uint32])
+def test_other_numbers_than_unsigned_are_refused(tmp_path, dtype):
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, _pixels(np.uint8).astype(dtype), photometric='rgb')
+    with pytest.raises(InputError, match='no 8- or 16-bit image data'):
+        read_photo(path)
+
+
+def test_postscript_is_not_run(tmp_path):
+    path = tmp_path / 'a.png'
+    Image.fromarray(_pixels()).save(path, 'EPS')
+    with pytest.raises(InputError, match='its content is no known image format'):
+        read_photo(path)

@@ -1,8 +1,11 @@
 """Reading photographs so that a bad file is named and never turns into black pixels."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import tifffile
@@ -11,6 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..errors import InputError
 
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+# Told by content, whatever the extension; Pillow would also run PostScript.
+_FORMATS = ('BMP', 'JPEG', 'PNG', 'TIFF', 'WEBP')
 _EXIF_ORIENTATION = 274
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _PNG_END = b'IEND\xaeB`\x82'
@@ -20,6 +25,8 @@ _JPEG_END = b'\xff\xd9'
 _TIFF_SIGNATURES = (b'II*\x00', b'MM\x00*', b'II+\x00', b'MM\x00+')
 # Some programs write a few bytes behind the end.
 _TAIL = 4096
+# Files, with time and size, that this process has checked.
+_sound_jpegs: set[tuple[Path, int, int]] = set()
 
 
 def read_photo(path: str | Path) -> np.ndarray:
@@ -35,14 +42,19 @@ def read_photo(path: str | Path) -> np.ndarray:
         np.ndarray: (H, W, 3), RGB: uint8, or float32 in [0, 255] from 16-bit files.
 
     Raises:
-        InputError: Names the file if it is absent, cut off, or no photograph.
+        InputError: Names the file if it is absent, cut off, no photograph, of more
+            than 178 megapixels, or damaged, as far as its format tells.
     """
     path = Path(path)
     data = _read_bytes(path)
     try:
+        if data.startswith(_PNG_SIGNATURE):
+            check_png(data)
         if _is_deep(data):
             return _read_deep(path, data)
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if data.startswith(_JPEG_SIGNATURE):
+                _check_jpeg_once(path, data)
             image.load()
             return np.array(ImageOps.exif_transpose(image).convert('RGB'))
     except InputError:
@@ -77,7 +89,7 @@ def photo_size(path: str | Path) -> tuple[int, int]:
         if head.startswith(_JPEG_SIGNATURE) and _JPEG_END not in tail:
             # Cut off, or a telephone's film follows: only decoding tells.
             return read_photo(path).shape[1::-1]
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             size = image.size
             # Pillow has turned a TIFF's size already, and would decode a whole PNG in
             # search of EXIF data behind the pixels.
@@ -98,6 +110,50 @@ def photo_size(path: str | Path) -> tuple[int, int]:
     return size[::-1] if turned else size
 
 
+def check_png(data: bytes) -> None:
+    """Raise ValueError if the end is missing or a checksum wrong.
+
+    Pillow may overlook both.
+    """
+    at, kind = len(_PNG_SIGNATURE), b''
+    while kind != b'IEND':
+        length, kind = struct.unpack_from('>I4s', data.ljust(at + 8, b'\0'), at)
+        end = at + 12 + length
+        if end > len(data):
+            raise ValueError('the end of the file is missing')
+        checksum = int.from_bytes(data[end - 4 : end], 'big')
+        if zlib.crc32(data[at + 4 : end - 4]) != checksum:
+            raise ValueError('a checksum is wrong')
+        at = end
+
+
+def _check_jpeg_once(path: Path, data: bytes) -> None:
+    """Check a file when this process reads it first: it takes as long as decoding."""
+    status = path.stat()
+    version = path, status.st_mtime_ns, status.st_size
+    if version not in _sound_jpegs:
+        _check_jpeg(data)
+        _sound_jpegs.add(version)
+
+
+def _check_jpeg(data: bytes) -> None:
+    """Raise if FFmpeg calls the data corrupt.
+
+    libjpeg would go on behind damage and fill what is missing with grey. A flipped bit
+    that leaves a valid file shows in neither.
+    """
+    decoder = av.CodecContext.create('mjpeg', 'r')
+    decoder.options = {'err_detect': 'explode'}
+    decoder.thread_count = 1  # in a data loader's worker
+    try:
+        decoder.decode(av.Packet(data))
+    except av.error.InvalidDataError:
+        raise ValueError('its JPEG data is corrupt') from None
+    except av.error.FFmpegError:
+        # A kind that FFmpeg does not know, such as CMYK with halved colours.
+        return
+
+
 def _is_deep(data: bytes) -> bool:
     """Whether a file may hold more than 8 bits per sample, which Pillow would cut."""
     if data.startswith(_PNG_SIGNATURE):
@@ -111,19 +167,14 @@ def _is_deep(data: bytes) -> bool:
 def _read_deep(path: Path, data: bytes) -> np.ndarray:
     if data.startswith(_PNG_SIGNATURE):
         try:
-            # OpenCV would return a cut-off PNG half black; Pillow tells.
-            with Image.open(path) as image:
+            # OpenCV would return an incomplete PNG half black; Pillow tells.
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 image.load()
         except Exception as error:  # Pillow's plugins raise all kinds
             raise _unreadable(path, error) from error
     else:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages.first
-            # OpenCV would scramble the former and cut the latter to eight bits.
-            if page.samplesperpixel > 1 and page.planarconfig == 2:
-                raise _unreadable(path, 'its colours lie in separate planes')
-            if page.samplesperpixel == 2:
-                raise _unreadable(path, 'grey with transparency')
+            _check_deep_tiff(path, file.pages.first, len(data))
     # Unlike IMREAD_UNCHANGED these two apply a PNG's orientation.
     pixels = cv2.imdecode(
         np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
@@ -136,6 +187,22 @@ def _read_deep(path: Path, data: bytes) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., 2::-1])
 
 
+def _check_deep_tiff(path: Path, page: tifffile.TiffPage, length: int) -> None:
+    """Refuse what OpenCV would return scrambled, dark or partly black."""
+    if page.samplesperpixel > 1 and page.planarconfig == 2:
+        raise _unreadable(path, 'its colours lie in separate planes')
+    if page.samplesperpixel == 2:
+        raise _unreadable(path, 'grey with transparency')
+    if page.bitspersample != 16 or page.sampleformat != 1:
+        raise _unreadable(path, 'no 8- or 16-bit image data')
+    pixels = page.imagewidth * page.imagelength
+    if pixels > 2 * Image.MAX_IMAGE_PIXELS:
+        raise _unreadable(path, f'its {pixels} pixels are more than a photograph has')
+    ends = zip(page.dataoffsets, page.databytecounts, strict=True)
+    if any(offset + count > length for offset, count in ends):
+        raise _unreadable(path, 'the end of the file is missing')
+
+
 def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -146,6 +213,8 @@ def _read_bytes(path: Path) -> bytes:
 def _unreadable(path: Path, why: object) -> InputError:
     if isinstance(why, UnidentifiedImageError):
         why = 'its content is no known image format'
+    elif isinstance(why, Image.DecompressionBombError):
+        why = 'it claims more pixels than a photograph has'
     elif isinstance(why, OSError) and why.strerror:
         why = why.strerror
     return InputError(

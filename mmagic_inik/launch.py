@@ -1,18 +1,24 @@
 """Runs MMagic's own ``tools/train.py`` and ``tools/test.py``.
 
-What is added: processes can be distributed over CPUs, ``--cfg-options data_root=PATH``
-reaches every data set, and what a user can mend is said in one sentence.
+What is added: processes can be distributed over CPUs, a config's variables about data
+(``--cfg-options data_root=PATH``) reach every data set, and what a user can mend is
+said in one sentence.
 """
 
 import ctypes
 import os
+import re
 import runpy
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# Variables that belong to the data sets on the config's `data_root`.
+_OF_DATA = ('preset', 'layout', 'val_share')
 
 
 def run_tool(script: str) -> None:
@@ -39,7 +45,7 @@ def run_tool(script: str) -> None:
         if 'TORCHELASTIC_RUN_ID' in os.environ:
             _end_with_launcher()
             _join_cpu_group()
-        sys.argv[1:] = spread_data_root(sys.argv[1:])
+        sys.argv[1:] = spread_data_options(sys.argv[1:])
         runpy.run_path(str(path), run_name='__main__')
         _leave_group()
     except InputError as error:
@@ -48,37 +54,67 @@ def run_tool(script: str) -> None:
         sys.exit(f'{script.removesuffix(".py")}: {sentence}')
 
 
-def spread_data_root(arguments: list[str]) -> list[str]:
-    """Let ``data_root=PATH`` after ``--cfg-options`` reach the data sets.
+def spread_data_options(arguments: list[str]) -> list[str]:
+    """Let a config's variables about data reach the data sets from the command line.
 
-    A config's variable is spent when mmengine overrides it; every data set that stood
-    on the config's ``data_root`` is given the new one.
+    mmengine overrides a variable after it was spent. Here, after ``--cfg-options``,
+
+    - ``data_root=PATH``, or a further variable like ``realdof_root=PATH``, is given to
+      every data set that stood on the config's value;
+    - ``preset=NAME``, ``layout.KEY=VALUE`` or ``val_share=SHARE`` to those of them that
+      stand on the config's ``data_root`` and on its value of the variable.
 
     Args:
         arguments (list[str]): Command line.
 
     Returns:
-        list[str]: The same with one option more per data set.
+        list[str]: The same with options more per data set.
 
     Raises:
         InputError: If the config file does not exist.
     """
     path = _config_of(arguments)
-    given = [a for a in arguments if a.startswith('data_root=')]
+    given = [
+        a for a in arguments if re.match(r'(preset|layout\.\w+|val_share|\w+_root)=', a)
+    ]
     if not given or path is None:
         return arguments
     from mmengine.config import Config
 
     config = Config.fromfile(path)
     options = [
-        f'{loader}.dataset.{given[-1]}'
-        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader')
-        if (config.get(loader) or {}).get('dataset', {}).get('data_root')
-        == config.get('data_root')
+        f'{place}.{"data_root" if name.endswith("_root") else name}{rest}'
+        for name, rest in (re.match(r'(\w+)(.+)', a, re.S).groups() for a in given)
+        for place, data_set in _data_sets(config)
+        if _stands_on(config, name, data_set)
     ]
-    # Before the user's own, so that a data set named on its own wins.
-    at = arguments.index(given[-1])
+    # Before all of the user's own, so that a data set named on its own wins.
+    at = arguments.index(given[0])
+    while at > 0 and not arguments[at - 1].startswith('--'):
+        at -= 1
     return arguments[:at] + options + arguments[at:]
+
+
+def _stands_on(config: dict, variable: str, data_set: dict) -> bool:
+    """Whether a data set has its option from a config's variable."""
+    if variable.endswith('_root'):
+        return data_set['data_root'] == config.get(variable)
+    return data_set['data_root'] == config.get('data_root') and (
+        data_set.get(variable) == config.get(variable)
+    )
+
+
+def _data_sets(config: dict) -> Iterator[tuple[str, dict]]:
+    """Every data set of a config's loaders, in lists and wrappers too, by its place."""
+    waiting = [(name, config.get(name)) for name in _LOADERS]
+    while waiting:
+        place, node = waiting.pop(0)
+        if isinstance(node, dict):
+            if 'data_root' in node:
+                yield place, node
+            waiting += [(f'{place}.{key}', value) for key, value in node.items()]
+        elif isinstance(node, list):
+            waiting += [(f'{place}.{n}', value) for n, value in enumerate(node)]
 
 
 def _config_of(arguments: list[str]) -> str | None:
@@ -94,13 +130,14 @@ def _config_of(arguments: list[str]) -> str | None:
 
 
 def _keep_paths_whole() -> None:
-    """Let paths with spaces and commas pass ``--cfg-options``.
+    """Let paths with spaces and commas, and layouts, pass ``--cfg-options``.
 
-    mmengine's parser takes spaces out of every value and splits it at commas.
+    mmengine's parser takes spaces out of every value and splits it at commas; of a
+    layout's regular expression ``(.+)`` it would make a tuple.
     """
     from mmengine.config import DictAction
 
-    parse = DictAction._parse_iterable
+    parse, call = DictAction._parse_iterable, DictAction.__call__
 
     def parse_unless_path(value: str):
         stripped = value.strip('\'"')
@@ -110,7 +147,14 @@ def _keep_paths_whole() -> None:
             return stripped
         return parse(value)
 
+    def call_unless_layout(self, parser, namespace, values, option_string=None):
+        texts = [v for v in values if re.match(r'([\w.]+\.)?layout\.\w+=(?!None$)', v)]
+        others = [v for v in values if v not in texts]
+        call(self, parser, namespace, others, option_string)
+        getattr(namespace, self.dest).update(text.split('=', 1) for text in texts)
+
     DictAction._parse_iterable = staticmethod(parse_unless_path)
+    DictAction.__call__ = call_unless_layout
 
 
 def _end_with_launcher() -> None:

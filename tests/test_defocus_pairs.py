@@ -7,12 +7,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmagic.registry import DATASETS, TRANSFORMS
+import torch
+from mmagic.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import MMLogger
+from natsort import natsorted
 
-from mmagic_inik.datasets import DefocusPairDataset, LoadDefocusPair
+from mmagic_inik.datasets import (
+    DefocusPairDataset,
+    LoadDefocusPair,
+    defocus_pairs,
+    photo_size,
+)
 from mmagic_inik.errors import InputError
 
 CONFIG = Path(__file__).parents[1] / 'configs/_base_/datasets/dpdd.py'
@@ -448,3 +455,49 @@ def test_cached_photos_survive_the_train_pipeline(tmp_path):
     for _ in range(10):
         transforms(dict(paths))
     np.testing.assert_array_equal(transforms.transforms[0](dict(paths))['img'], before)
+
+
+def test_a_target_of_many_inputs_is_looked_at_once(tmp_path, monkeypatch):
+    looked = []
+
+    def look(path):
+        looked.append(path.name)
+        return photo_size(path)
+
+    monkeypatch.setattr(defocus_pairs, 'photo_size', look)
+    _pairs(tmp_path, ['input'], ['1_a.png', '1_b.png'])
+    _pairs(tmp_path, ['target'], ['1.png'])
+    layout = dict(pair_by='key', input_key='(.)_.', target_key='(.)')
+    assert len(_found(tmp_path, layout=layout)) == 2
+    assert sorted(looked) == ['1.png', '1_a.png', '1_b.png']
+
+
+def test_photos_without_ground_truth_reach_the_model(tmp_path):
+    root = tmp_path / 'mes photos'
+    sizes = {'é 1.png': (40, 33), 'b 2.png': (40, 33)}
+    for name, size in sizes.items():
+        _write(root / 'input' / name, size)
+    config = Config.fromfile(CONFIG).test_dataloader.dataset
+    config.update(data_root=str(root), layout=dict(target=None))
+    data = DATASETS.build(config)
+    items = [data[n] for n in range(len(data))]
+    model = MODELS.build(
+        dict(
+            type='MultiScaleRestorer',
+            generator=torch.nn.Identity(),
+            loss=dict(type='MultiScaleLoss', losses=dict(mse=dict(type='MSELoss'))),
+            data_preprocessor=dict(
+                type='DataPreprocessor',
+                mean=[0.0],
+                std=[255.0],
+                output_channel_order='RGB',
+            ),
+        )
+    )
+    results = model.eval().test_step(pseudo_collate(items))
+    for result, name in zip(results, natsorted(sizes), strict=True):
+        assert 'gt_img' not in result
+        assert result.metainfo['img_path'] == str(root / 'input' / name)
+        # MMagic gives BGR.
+        stored = np.moveaxis(cv2.imread(str(root / 'input' / name)), 2, 0)
+        np.testing.assert_allclose(result.output.pred_img.numpy(), stored, atol=1e-3)

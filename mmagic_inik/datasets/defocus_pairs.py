@@ -1,90 +1,54 @@
 """Pairs of a defocused and an all-in-focus photograph of the same scene."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from mmagic.registry import DATASETS, TRANSFORMS
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
-from natsort import natsorted
 
 from ..errors import InputError
-from .photos import EXTENSIONS, photo_size, read_photo
+from .layouts import PRESETS, SPLITS, find_layout, make_layout
+from .pairing import Pair, find_pairs, hold_out
+from .photos import photo_size, read_photo
 
 MAX_REPORTED = 50
 
 
-class Layout(NamedTuple):
-    """Where a data set keeps its two halves, relative to its root.
-
-    Attributes:
-        input (str): Folder of blurred photographs.
-        target (str): Folder of sharp photographs.
-        pair_by (str): ``'name'``: same stem, extensions may differ; ``'order'``: the
-            n-th of either folder in natural order.
-    """
-
-    input: str
-    target: str
-    pair_by: str = 'name'
-
-    def __str__(self) -> str:
-        """As error messages write it."""
-        return f'{self.input} + {self.target}'
-
-
-_PLAIN = Layout('input', 'target')
-PRESETS = {
-    # The original DPDD names source and target of a pair a number or two apart; the
-    # repacked one (as Restormer distributes it) names them alike.
-    'dpdd': {
-        'train': (
-            Layout('train_c/source', 'train_c/target', 'order'),
-            Layout('train/inputC', 'train/target'),
-            Layout('train/input', 'train/target'),
-            _PLAIN,
-        ),
-        'val': (
-            Layout('val_c/source', 'val_c/target', 'order'),
-            Layout('val/inputC', 'val/target'),
-            Layout('val/input', 'val/target'),
-            # The repacked form has no validation set of its own.
-            Layout('test/inputC', 'test/target'),
-            Layout('test/input', 'test/target'),
-            _PLAIN,
-        ),
-        'test': (
-            Layout('test_c/source', 'test_c/target', 'order'),
-            Layout('test/inputC', 'test/target'),
-            Layout('test/input', 'test/target'),
-            _PLAIN,
-        ),
-    },
-}
-
-
 @DATASETS.register_module()
 class DefocusPairDataset(BaseDataset):
-    """Pairs found by the folder layout of a known data set.
+    """Pairs found by the folder layout of a known data set, or by one of your own.
 
-    The first layout of the preset whose two folders exist under ``data_root`` is
-    taken. Before anything is trained, every file's header and end are read: unpaired
-    files, unreadable files and pairs of different size are reported all at once.
+    The first layout of the preset whose folders exist under ``data_root`` is taken.
+    Before anything is trained, every file's header and end are read: unpaired files,
+    unreadable files and pairs of different size are reported all at once.
+
+    A validation split without a place of its own is taken from the test split. Of data
+    that is not divided into splits, each split sees all pairs, or those that
+    ``val_share`` leaves it.
 
     Args:
-        data_root (str): Folder of the data set.
+        data_root (str): Folder of the data set; not looked at where the layout's paths
+            are absolute.
         split (str): ``'train'``, ``'val'`` or ``'test'``. Default: ``'train'``.
-        preset (str): Name in :data:`PRESETS`. Default: ``'dpdd'``, which also takes
-            plain ``input`` and ``target`` folders.
+        preset (str): Name in :data:`~.layouts.PRESETS`. Default: ``'dpdd'``, which also
+            takes plain ``input`` and ``target`` folders.
+        layout (dict, optional): In place of a preset, attributes of
+            :class:`~.layouts.Layout` that differ from its defaults. Default: None.
+        val_share (float): Share of the targets, in [0, 1), that undivided data keeps
+            out of ``'train'`` for ``'val'`` and ``'test'``, at least one of them: the
+            last in natural order, with all of their inputs. 0: every split sees all.
+            Default: 0.
         pipeline (list): Transforms; the first is ``LoadDefocusPair``.
         **kwargs: As in mmengine's ``BaseDataset``.
 
     Raises:
-        InputError: If the folder is missing or empty, or files do not pair.
-        ValueError: If ``preset`` or ``split`` is unknown.
+        InputError: If the folder is missing or empty, files do not pair, or an option
+            is wrong.
+        ValueError: If ``split`` is unknown.
     """
 
     METAINFO = dict(dataset_type='defocus_pairs', task_name='deblurring')
@@ -94,83 +58,68 @@ class DefocusPairDataset(BaseDataset):
         data_root: str,
         split: str = 'train',
         preset: str = 'dpdd',
+        layout: dict | None = None,
+        val_share: float = 0.0,
         pipeline: list | tuple = (),
         **kwargs,
     ) -> None:
         if preset not in PRESETS:
-            raise ValueError(f'preset must be in {tuple(PRESETS)}, got {preset!r}')
-        if split not in PRESETS[preset]:
-            raise ValueError(
-                f'split must be in {tuple(PRESETS[preset])}, got {split!r}'
-            )
+            raise InputError(f'preset must be in {tuple(PRESETS)}, got {preset!r}')
+        if split not in SPLITS:
+            raise ValueError(f'split must be in {SPLITS}, got {split!r}')
+        if not 0 <= val_share < 1:
+            raise InputError(f'val_share must be in [0, 1), got {val_share!r}')
         self.split = split
-        self.layouts = PRESETS[preset][split]
-        self.test_layouts = PRESETS[preset]['test']
+        self.layouts = (make_layout(layout),) if layout else PRESETS[preset]
+        self.val_share = val_share
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Find and check the pairs.
 
         Returns:
-            list[dict]: ``img_path`` and ``gt_path`` of each pair, in natural order.
+            list[dict]: ``img_path`` and, where there is ground truth, ``gt_path`` of
+            each pair, in natural order of the inputs.
         """
-        layout = self._find_layout()
-        folders = [Path(self.data_root, part) for part in (layout.input, layout.target)]
-        inputs, targets = map(_photos, folders)
-        if layout.pair_by == 'order':
-            pairs, problems = _pair_by_order(inputs, targets, folders)
-        else:
-            pairs, problems = _pair_by_name(inputs, targets)
-        problems += [problem for paths in pairs for problem in _check_pair(*paths)]
-        if problems:
-            shown = problems[:MAX_REPORTED]
-            if len(problems) > MAX_REPORTED:
-                shown.append(f'and {len(problems) - MAX_REPORTED} more')
-            raise InputError(
-                f'{self.data_root} has files that cannot be used: ' + '; '.join(shown)
-            )
-        if layout is _PLAIN:
-            print_log(
-                f'{self.data_root} is not divided into train, val and test: all '
-                f'{len(pairs)} pairs are used for {self.split}.',
-                'current',
-                logging.WARNING,
-            )
-        elif self.split == 'val' and layout in self.test_layouts:
-            print_log(
-                f'{self.data_root} has no validation photos: the best checkpoint will '
-                'have been chosen on the test photos.',
-                'current',
-                logging.WARNING,
-            )
-        return [dict(img_path=str(i), gt_path=str(t)) for i, t in pairs]
-
-    def _find_layout(self) -> Layout:
         root = Path(self.data_root)
-        accepted = (
-            f'for {self.split} one of these folder pairs is expected under it: '
-            + ', '.join(map(str, self.layouts))
-            + '; `--cfg-options data_root=PATH` names another place'
+        layout, place = find_layout(root, self.split, self.layouts)
+        pairs, problems = find_pairs(root, layout)
+        refuse(root, problems + check_pairs(pairs))
+        if pairs[0][1] is None:
+            if self.split == 'train':
+                raise InputError(f'{root} ({layout}) has no ground truth to train on')
+        elif place is None:
+            pairs = self._share_of_split(pairs)
+        elif place != self.split:
+            _warn(
+                f'{root} has no validation photos: the best checkpoint will have been '
+                'chosen on the test photos.'
+            )
+        return [_as_item(*pair) for pair in pairs]
+
+    def _share_of_split(self, pairs: list[Pair]) -> list[Pair]:
+        """Of undivided data, what this split may see."""
+        if self.val_share:
+            kept, kept_out = hold_out(pairs, self.val_share)
+            print_log(
+                f'{self.data_root}: {len(kept)} pairs to train on, {len(kept_out)} '
+                'kept out for val and test.',
+                'current',
+            )
+            return kept if self.split == 'train' else kept_out
+        _warn(
+            f'{self.data_root} is not divided into train, val and test: all '
+            f'{len(pairs)} pairs are used for {self.split}.'
         )
-        if not root.is_dir():
-            raise InputError(f'data_root {root} is not a folder; {accepted}')
-        for layout in self.layouts:
-            folders = root / layout.input, root / layout.target
-            if all(folder.is_dir() for folder in folders):
-                if any(map(_photos, folders)):
-                    return layout
-                raise InputError(
-                    f'{folders[0]} and {folders[1]} hold no photographs '
-                    f'({", ".join(EXTENSIONS)}); {accepted}'
-                )
-        raise InputError(f'data_root {root} has no known layout; {accepted}')
+        return pairs
 
 
 @TRANSFORMS.register_module()
 class LoadDefocusPair(BaseTransform):
     """Read ``img_path`` and ``gt_path`` into ``img`` and ``gt``, RGB.
 
-    Sixteen-bit files become float32 in [0, 255], others uint8.
+    Without ``gt_path`` there is no ``gt``. Sixteen-bit files become float32 in
+    [0, 255], others uint8.
 
     Args:
         use_cache (bool): Keep every decoded photograph in memory, in each worker.
@@ -184,15 +133,15 @@ class LoadDefocusPair(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add images, channel orders and ``scale`` (1, for MMagic's paired crop)."""
         for key in ('img', 'gt'):
-            results[key] = self._read(results[f'{key}_path'])
-            results[f'{key}_channel_order'] = 'RGB'
-            results[f'ori_{key}_shape'] = results[key].shape
-        _require_same_size(
-            results['img_path'],
-            results['img'].shape[1::-1],
-            results['gt_path'],
-            results['gt'].shape[1::-1],
-        )
+            if f'{key}_path' in results:
+                results[key] = self._read(results[f'{key}_path'])
+                results[f'{key}_channel_order'] = 'RGB'
+                results[f'ori_{key}_shape'] = results[key].shape
+        if 'gt' in results:
+            sizes = [results[key].shape[1::-1] for key in ('img', 'gt')]
+            paths = [results[f'{key}_path'] for key in ('img', 'gt')]
+            if sizes[0] != sizes[1]:
+                raise InputError(_mismatch(paths, sizes))
         results['scale'] = 1
         return results
 
@@ -205,67 +154,63 @@ class LoadDefocusPair(BaseTransform):
         return self._cache[path].copy()
 
 
-def _photos(folder: Path) -> list[Path]:
-    files = (path for path in folder.iterdir() if not path.name.startswith('.'))
-    return natsorted(path for path in files if path.suffix.lower() in EXTENSIONS)
+def check_pairs(pairs: list[Pair]) -> list[str]:
+    """What is wrong with pairs, by their files' headers.
 
+    Args:
+        pairs (list[Pair]): Input and target.
 
-def _pair_by_name(
-    inputs: list[Path], targets: list[Path]
-) -> tuple[list[tuple[Path, Path]], list[str]]:
-    """Pairs of equal stem, and what is wrong with the rest."""
+    Returns:
+        list[str]: A sentence per file that cannot be read, and per pair of different
+        size.
+    """
     problems = []
-    by_stem: list[dict[str, Path]] = []
-    for paths in (inputs, targets):
-        stems: dict[str, Path] = {}
-        for path in paths:
-            if path.stem in stems:
-                problems.append(f'{stems[path.stem]} and {path} share one name')
-            stems[path.stem] = path
-        by_stem.append(stems)
-    ours, theirs = by_stem
-    problems += [f'{ours[s]} has no target' for s in ours.keys() - theirs.keys()]
-    problems += [f'{theirs[s]} has no input' for s in theirs.keys() - ours.keys()]
-    pairs = [(path, theirs[s]) for s, path in ours.items() if s in theirs]
-    return pairs, natsorted(problems)
-
-
-def _pair_by_order(
-    inputs: list[Path], targets: list[Path], folders: list[Path]
-) -> tuple[list[tuple[Path, Path]], list[str]]:
-    """The n-th input with the n-th target, if there are as many of either."""
-    if len(inputs) == len(targets):
-        return list(zip(inputs, targets, strict=True)), []
-    return [], [
-        f'{folders[0]} holds {len(inputs)} and {folders[1]} {len(targets)} '
-        'photographs, which pair by sorted order and must be as many'
-    ]
-
-
-def _check_pair(img_path: Path, gt_path: Path) -> list[str]:
-    """What is wrong with a pair, by its files' headers."""
-    problems, sizes = [], []
-    for path in (img_path, gt_path):
+    # Many inputs can have one target, which is looked at once.
+    sizes: dict[Path, tuple[int, int] | None] = {}
+    for path in (path for pair in pairs for path in pair):
+        if path is None or path in sizes:
+            continue
+        sizes[path] = None
         try:
-            sizes.append(photo_size(path))
+            sizes[path] = photo_size(path)
         except InputError as error:
             problems.append(str(error))
-    if not problems:
-        try:
-            _require_same_size(img_path, sizes[0], gt_path, sizes[1])
-        except InputError as error:
-            problems.append(str(error))
+    for pair in pairs:
+        of_pair = [sizes[path] for path in pair if path is not None]
+        if None not in of_pair and len(set(of_pair)) > 1:
+            problems.append(_mismatch(pair, of_pair))
     return problems
 
 
-def _require_same_size(
-    img_path: str | Path,
-    img_size: tuple[int, int],
-    gt_path: str | Path,
-    gt_size: tuple[int, int],
-) -> None:
-    if tuple(img_size) != tuple(gt_size):
-        raise InputError(
-            f'{img_path} is {img_size[0]}x{img_size[1]} pixels but its target '
-            f'{gt_path} {gt_size[0]}x{gt_size[1]}; replace or remove one of them'
-        )
+def refuse(root: Path, problems: list[str]) -> None:
+    """Report what is wrong with a data set, all at once.
+
+    Args:
+        root (Path): Folder of the data set.
+        problems (list[str]): A sentence each.
+
+    Raises:
+        InputError: If there are any.
+    """
+    if problems:
+        shown = problems[:MAX_REPORTED]
+        if len(problems) > MAX_REPORTED:
+            shown.append(f'and {len(problems) - MAX_REPORTED} more')
+        raise InputError(f'{root} has files that cannot be used: ' + '; '.join(shown))
+
+
+def _as_item(img_path: Path, gt_path: Path | None) -> dict:
+    item = dict(img_path=str(img_path))
+    return item if gt_path is None else dict(item, gt_path=str(gt_path))
+
+
+def _warn(message: str) -> None:
+    print_log(message, 'current', logging.WARNING)
+
+
+def _mismatch(paths: Sequence[str | Path], sizes: Sequence[tuple[int, int]]) -> str:
+    first, second = (f'{width}x{height}' for width, height in sizes)
+    return (
+        f'{paths[0]} is {first} pixels but its target {paths[1]} {second}; replace or '
+        'remove one of them'
+    )

@@ -1,48 +1,10 @@
 # DPDD (Abuolaim and Brown, ECCV 2020), original or repacked, or plain `input` and
 # `target` folders. `--cfg-options data_root=PATH` points all three loaders elsewhere.
+_base_ = 'pairs.py'
 data_root = 'data/DPDD'
+preset = 'dpdd'
 
-train_pipeline = [
-    dict(type='LoadDefocusPair'),
-    dict(type='PairedRandomCrop', gt_patch_size=256),
-    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
-    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
-    # With the flips, all rotations by 90°.
-    dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
-    dict(type='PackInputs'),
-]
-test_pipeline = [dict(type='LoadDefocusPair'), dict(type='PackInputs')]
-
-train_dataloader = dict(
-    batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type='DefocusPairDataset',
-        preset='dpdd',
-        split='train',
-        data_root=data_root,
-        pipeline=train_pipeline,
-    ),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='DefocusPairDataset',
-        preset='dpdd',
-        split='val',
-        data_root=data_root,
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
-)
-test_dataloader = dict(
-    val_dataloader, dataset=dict(val_dataloader['dataset'], split='test')
-)
-
-val_evaluator = [dict(type='PSNR'), dict(type='UniformSSIM')]
-test_evaluator = [dict(type='PSNR'), dict(type='UniformSSIM'), dict(type='LPIPS')]
+_data = dict(data_root=data_root, preset=preset)
+train_dataloader = dict(dataset=_data)
+val_dataloader = dict(dataset=_data)
+test_dataloader = dict(dataset=_data)

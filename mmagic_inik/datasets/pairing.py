@@ -1,0 +1,158 @@
+"""Which photographs of a layout belong together."""
+
+import csv
+import re
+from pathlib import Path
+
+from natsort import natsorted
+
+from ..errors import InputError
+from .layouts import PAIR_BY, Layout, folders_of, normal_form, photos_of
+
+# Input and target; without ground truth the latter is None.
+Pair = tuple[Path, Path | None]
+
+
+def find_pairs(root: Path, layout: Layout) -> tuple[list[Pair], list[str]]:
+    """Pair the files of a layout that :func:`find_layout` found.
+
+    Args:
+        root (Path): The data set's folder.
+        layout (Layout): With ``{split}`` replaced.
+
+    Returns:
+        tuple[list[Pair], list[str]]: Pairs in natural order of the inputs (a manifest:
+        in its order), and what is wrong with the rest.
+    """
+    if layout.manifest:
+        return _pairs_of_manifest(root / layout.manifest)
+    inputs, targets = photos_of(root, layout)
+    if layout.target is None:
+        return [(path, None) for path in inputs], []
+    folders = folders_of(root, layout)
+    if layout.pair_by == 'order':
+        return _pair_by_order(inputs, targets, folders)
+    if layout.pair_by == 'key':
+        keys = [
+            {path: _group(pattern, path.stem) for path in paths}
+            for pattern, paths in (
+                (layout.input_key, inputs),
+                (layout.target_key, targets),
+            )
+        ]
+    else:
+        keys = [
+            {
+                path: normal_form(path.relative_to(folder).with_suffix(''))
+                for path in paths
+            }
+            for folder, paths in zip(folders, (inputs, targets), strict=True)
+        ]
+    return _pair_by_key(*keys, many=layout.pair_by == 'key', folders=folders)
+
+
+def hold_out(pairs: list[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
+    """Divide pairs, by whole targets, into those to train on and those to test on.
+
+    The last targets in natural order are kept out, for neighbours often show one scene.
+
+    Args:
+        pairs (list[Pair]): With ground truth.
+        share (float): Of the targets, in (0, 1); at least one is kept out.
+
+    Returns:
+        tuple[list[Pair], list[Pair]]: For training, and kept out.
+
+    Raises:
+        InputError: If there is only one target.
+    """
+    targets = natsorted({target for _, target in pairs}, key=normal_form)
+    if len(targets) < 2:
+        raise InputError(
+            f'val_share is {share}, but {targets[0]} is the only target and cannot be '
+            'divided; give more pairs or val_share=0'
+        )
+    count = min(max(1, round(share * len(targets))), len(targets) - 1)
+    kept_out = set(targets[-count:])
+    return (
+        [pair for pair in pairs if pair[1] not in kept_out],
+        [pair for pair in pairs if pair[1] in kept_out],
+    )
+
+
+def _group(pattern: str, stem: str) -> str | None:
+    match = re.fullmatch(pattern, normal_form(stem))
+    return match and match[1]
+
+
+def _pair_by_key(
+    inputs: dict[Path, str | None],
+    targets: dict[Path, str | None],
+    many: bool,
+    folders: list[Path],
+) -> tuple[list[Pair], list[str]]:
+    """Pairs of equal key, and what is wrong with the rest."""
+    problems = []
+    by_key: list[dict[str | None, Path]] = []
+    for keys, unique in ((inputs, not many), (targets, True)):
+        paths: dict[str | None, Path] = {}
+        for path, key in keys.items():
+            if unique and key is not None and key in paths:
+                problems.append(f'{paths[key]} and {path} share one name')
+            paths[key] = path
+        by_key.append(paths)
+    ours, theirs = (paths.keys() - {None} for paths in by_key)
+    if not ours & theirs:
+        return [], [
+            f'nothing in {folders[0]} pairs with anything in {folders[1]} by '
+            f'{"key" if many else "name"}; choose another layout.pair_by '
+            f'({", ".join(PAIR_BY)})'
+        ]
+    pairs = [
+        (path, by_key[1][key])
+        for path, key in inputs.items()
+        if key in theirs and (many or by_key[0][key] == path)
+    ]
+    problems += [f'{p} has no target' for p, key in inputs.items() if key not in theirs]
+    problems += [f'{p} has no input' for p, key in targets.items() if key not in ours]
+    return pairs, natsorted(problems)
+
+
+def _pair_by_order(
+    inputs: list[Path], targets: list[Path], folders: list[Path]
+) -> tuple[list[Pair], list[str]]:
+    """The n-th input with the n-th target, if there are as many of either."""
+    if len(inputs) == len(targets):
+        return list(zip(inputs, targets, strict=True)), []
+    return [], [
+        f'{folders[0]} holds {len(inputs)} and {folders[1]} {len(targets)} '
+        'photographs, which pair by sorted order and must be as many'
+    ]
+
+
+def _pairs_of_manifest(manifest: Path) -> tuple[list[Pair], list[str]]:
+    """The pairs that a file lists, and its bad lines."""
+    pairs, problems = [], []
+    try:
+        # Spreadsheets begin a file with a byte order mark.
+        lines = manifest.read_text('utf-8-sig').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f'{manifest} cannot be read ({error}); save it as UTF-8 text'
+        ) from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith('#'):
+            continue
+        cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=1))]
+        where = f'{manifest} line {number}'
+        if len(cells) > 2 or not all(cells):
+            problems.append(f'{where} is not `input,target` or `input`: {line}')
+            continue
+        paths = [manifest.parent / cell for cell in cells]
+        problems += [f'{where}: {p} is no file' for p in paths if not p.is_file()]
+        pairs.append((paths[0], paths[1] if len(paths) == 2 else None))
+    if len({target is None for _, target in pairs}) > 1:
+        problems.append(f'{manifest} has lines with and lines without a target')
+    if not pairs and not problems:
+        problems.append(f'{manifest} lists no photographs')
+    return pairs, problems

@@ -129,8 +129,8 @@ def _cached(net: str) -> Path:
             raise InputError(
                 f'LPIPS needs {url}, which is not at {cached} and cannot be downloaded '
                 f'({error}); put it there, or name a copy with `weights=PATH` of the '
-                'LPIPS loss and metric, or take these out (`--cfg-options '
-                'model.loss.losses.lpips=None` for the loss)'
+                f'LPIPS loss and `lpips_weights.{net}=PATH` of the metric, or take '
+                'these out (`--cfg-options model.loss.losses.lpips=None` for the loss)'
             ) from error
     return cached
 

@@ -3,79 +3,120 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
+from mmagic.evaluation import metrics as mmagic_metrics
 from mmagic.evaluation.metrics import SSIM
-from mmagic.models.data_preprocessors import DataPreprocessor
-from mmagic.registry import METRICS
-from mmagic.structures import DataSample
-from mmengine.evaluator import Evaluator
+from mmagic.evaluation.metrics.mae import MAE
+from mmagic.evaluation.metrics.niqe import niqe_core
+from mmagic.evaluation.metrics.psnr import psnr as mmagic_psnr
 from scipy import ndimage
+from skimage.color import rgb2gray
+from skimage.data import astronaut
 from skimage.metrics import structural_similarity
-from torch import nn
 
+import mmagic_inik.evaluation.metrics as scores
 from mmagic_inik.datasets import read_photo
-from mmagic_inik.evaluation.metrics import UniformSSIM
+from mmagic_inik.errors import InputError
 
 PHOTOS = Path(__file__).parents[2] / 'shared/data/dpdd_r61'
 
 
 def _pair(height=37, width=31, channels=3, seed=0):
-    """Sharp and blurred noise with an offset, (H, W, C) in [0, 1]."""
+    """Sharp and blurred noise with an offset, (H, W, C) in [0, 255]."""
     sharp = np.random.default_rng(seed).random((height, width, channels))
-    return sharp, ndimage.gaussian_filter(sharp, (1, 1, 0)) * 0.8 + 0.1
-
-
-def _tensor(image):
-    return torch.from_numpy(np.moveaxis(image, 2, 0).copy() * 255)
+    blurred = ndimage.gaussian_filter(sharp, (1, 1, 0)) * 0.8 + 0.1
+    return sharp * 255, blurred * 255
 
 
 def _skimage(gt, pred):
-    return structural_similarity(gt, pred, win_size=7, channel_axis=2, data_range=1)
+    return structural_similarity(
+        gt / 255, pred / 255, win_size=7, channel_axis=2, data_range=1
+    )
 
 
-def _ssim_by_hand(a, b):
-    """Wang et al.'s formula over every whole 7×7 window, unbiased covariance."""
+def _ssim_by_hand(a, b, weights, sample_covariance):
+    """Wang et al.'s formula over every window that lies within the image."""
     c1, c2 = 0.01**2, 0.03**2
+    n = len(weights)
+    unbiased = n * n / (n * n - 1) if sample_covariance else 1
     values = []
     for channel in range(a.shape[2]):
-        for y in range(a.shape[0] - 6):
-            for x in range(a.shape[1] - 6):
-                p, q = (i[y : y + 7, x : x + 7, channel].ravel() for i in (a, b))
-                (vp, cov), (_, vq) = np.cov(p, q)
-                m, n = p.mean(), q.mean()
+        for y in range(a.shape[0] - n + 1):
+            for x in range(a.shape[1] - n + 1):
+                p, q = (i[y : y + n, x : x + n, channel] / 255 for i in (a, b))
+                mp, mq = (weights * p).sum(), (weights * q).sum()
+                vp, vq, cov = (
+                    (weights * d * e).sum() * unbiased
+                    for d, e in (
+                        (p - mp, p - mp),
+                        (q - mq, q - mq),
+                        (p - mp, q - mq),
+                    )
+                )
                 values.append(
-                    (2 * m * n + c1)
+                    (2 * mp * mq + c1)
                     * (2 * cov + c2)
-                    / ((m * m + n * n + c1) * (vp + vq + c2))
+                    / ((mp * mp + mq * mq + c1) * (vp + vq + c2))
                 )
     return np.mean(values)
+
+
+@pytest.mark.parametrize('channels', [3, 1], ids=['rgb', 'grey'])
+def test_psnr_and_mae_by_loops(channels):
+    gt, pred = _pair(5, 7, channels)
+    errors = [a - b for a, b in zip(gt.ravel(), pred.ravel(), strict=True)]
+    squared = sum(e * e for e in errors) / len(errors)
+    assert scores.psnr(gt, pred) == pytest.approx(
+        20 * np.log10(255) - 10 * np.log10(squared), abs=1e-10
+    )
+    absolute = sum(map(abs, errors)) / len(errors)
+    assert scores.mae(gt, pred) == pytest.approx(absolute / 255, abs=1e-12)
+
+
+def test_psnr_and_mae_as_mmagic():
+    gt, pred = (x.astype(np.float32) for x in _pair())
+    assert scores.psnr(gt, pred) == pytest.approx(mmagic_psnr(gt, pred), abs=1e-4)
+    assert scores.mae(gt, pred) == pytest.approx(
+        MAE().process_image(gt, pred, None), abs=1e-6
+    )
+
+
+def test_scores_of_equal_images():
+    gt, _ = _pair()
+    assert scores.psnr(gt, gt.copy()) == np.inf
+    assert scores.mae(gt, gt.copy()) == 0
+    for ssim in (scores.ssim_7x7, scores.ssim_11x11):
+        assert ssim(gt, gt.copy()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize('channels', [3, 1], ids=['rgb', 'grey'])
 @pytest.mark.parametrize(
     'size', [(37, 31), (7, 7), (8, 40)], ids='{0[0]}x{0[1]}'.format
 )
-def test_ssim_as_scikit_image(size, channels):
+def test_ssim_7x7_as_scikit_image(size, channels):
     gt, pred = _pair(*size, channels)
-    value = UniformSSIM().process_image(_tensor(gt), _tensor(pred), None)
-    assert value == pytest.approx(_skimage(gt, pred), abs=1e-9)
+    assert scores.ssim_7x7(gt, pred) == pytest.approx(_skimage(gt, pred), abs=1e-9)
 
 
-def test_ssim_by_hand():
+def test_ssim_7x7_by_hand():
     gt, pred = _pair(11, 13, 2)
-    value = UniformSSIM().process_image(_tensor(gt), _tensor(pred), None)
-    assert value == pytest.approx(_ssim_by_hand(gt, pred), abs=1e-9)
+    expected = _ssim_by_hand(gt, pred, np.full((7, 7), 1 / 49), True)
+    assert scores.ssim_7x7(gt, pred) == pytest.approx(expected, abs=1e-9)
 
 
-def test_ssim_of_equal_images_is_one():
-    gt = _tensor(_pair()[0])
-    assert UniformSSIM().process_image(gt, gt.clone(), None) == pytest.approx(1)
+def test_ssim_11x11_by_hand():
+    gt, pred = _pair(14, 13, 2)
+    bell = np.exp(-np.square(np.arange(-5, 6)) / (2 * 1.5**2))
+    weights = np.outer(bell, bell)
+    expected = _ssim_by_hand(gt, pred, weights / weights.sum(), False)
+    assert scores.ssim_11x11(gt, pred) == pytest.approx(expected, abs=1e-9)
 
 
-def test_ssim_differs_from_the_gaussian_one():
-    gt, pred = map(_tensor, _pair())
-    ours = UniformSSIM().process_image(gt, pred, None)
-    theirs = SSIM().process_image(gt.float(), pred.float(), None)
-    assert abs(ours - theirs) > 0.002
+def test_ssim_11x11_is_mmagics_and_7x7_is_not():
+    gt, pred = (x.astype(np.float32) for x in _pair(60, 50))
+    theirs = SSIM(input_order='HWC').process_image(gt, pred, None)
+    assert scores.ssim_11x11(gt, pred) == pytest.approx(theirs, abs=1e-5)
+    assert abs(scores.ssim_7x7(gt, pred) - theirs) > 0.002
 
 
 @pytest.mark.parametrize(
@@ -83,104 +124,101 @@ def test_ssim_differs_from_the_gaussian_one():
 )
 def test_tiny_images_are_extended_by_replication(size):
     gt, pred = _pair(*size)
-    rows, columns = (
-        np.minimum(np.arange(max(side, 7)), side - 1) for side in gt.shape[:2]
+
+    def extended(image, least):
+        rows, columns = (
+            np.minimum(np.arange(max(side, least)), side - 1) for side in size
+        )
+        return image[rows][:, columns]
+
+    value = scores.ssim_7x7(gt, pred)
+    assert value == pytest.approx(_skimage(extended(gt, 7), extended(pred, 7)))
+    theirs = SSIM(input_order='HWC').process_image(
+        *(extended(x, 11) for x in (gt, pred)), None
     )
-    expected = _skimage(gt[rows][:, columns], pred[rows][:, columns])
-    value = UniformSSIM().process_image(_tensor(gt), _tensor(pred), None)
-    assert value == pytest.approx(expected, abs=1e-9)
+    assert scores.ssim_11x11(gt, pred) == pytest.approx(theirs, abs=1e-5)
 
 
-def test_ssim_of_flat_images():
+@pytest.mark.parametrize('ssim', [scores.ssim_7x7, scores.ssim_11x11])
+def test_ssim_of_flat_images(ssim):
     # Without variance only the luminance term is left: (2ab + c1) / (a² + b² + c1).
-    gt, pred = (torch.full((3, 9, 9), level) for level in (51.0, 102.0))
-    value = UniformSSIM().process_image(gt, pred, None)
-    assert value == pytest.approx((2 * 0.08 + 1e-4) / (0.2 + 1e-4), abs=1e-9)
+    gt, pred = (np.full((12, 13, 3), level) for level in (51.0, 102.0))
+    assert ssim(gt, pred) == pytest.approx((2 * 0.08 + 1e-4) / (0.2 + 1e-4), abs=1e-9)
 
 
-@pytest.mark.parametrize('dtype', [torch.uint8, torch.float32, torch.float64])
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32, np.float64])
 def test_types_of_images(dtype):
-    gt, pred = (_tensor(x).round().to(dtype) for x in _pair())
-    expected = _skimage(
-        *(np.moveaxis(x.double().numpy(), 0, 2) / 255 for x in (gt, pred))
+    gt, pred = (np.rint(x).astype(dtype) for x in _pair())
+    # Eight bits must not wrap around when they are subtracted.
+    exact = [x.astype(np.float64) for x in (gt, pred)]
+    for score in (scores.psnr, scores.mae, scores.ssim_7x7, scores.ssim_11x11):
+        assert score(gt, pred) == pytest.approx(score(*exact), abs=1e-12)
+
+
+def _niqe_of_grey(grey):
+    """Its published model, on an image that is grey by other means."""
+    parameters = np.load(
+        Path(mmagic_metrics.__file__).with_name('niqe_pris_params.npz')
     )
-    value = UniformSSIM().process_image(gt, pred, None)
-    assert value == pytest.approx(expected, abs=1e-9)
-
-
-class _Model(nn.Module):
-    """What an evaluator asks of a model."""
-
-    data_preprocessor = None
-
-
-class _Loader:
-    def __init__(self, size):
-        self.dataset = range(size)
-
-
-def test_metric_by_mmagic_interface():
-    metric = METRICS.build(dict(type='UniformSSIM', prefix='val'))
-    assert isinstance(metric, UniformSSIM)
-    metric.prepare(_Model(), _Loader(3))
-    expected = []
-    for seed in range(3):
-        gt, pred = _pair(seed=seed)
-        sample = DataSample(gt_img=_tensor(gt))
-        sample.output = DataSample(pred_img=_tensor(pred))
-        metric.process([{}], [sample.to_dict()])
-        expected.append(_skimage(gt, pred))
-    assert metric.evaluate() == {'val/SSIM_7x7': pytest.approx(np.mean(expected))}
-
-
-def test_keys_can_be_named():
-    gt, pred = _pair()
-    metric = UniformSSIM(gt_key='sharp', pred_key='restored')
-    metric.process(
-        [{}], [{'sharp': _tensor(gt), 'output': {'restored': _tensor(pred)}}]
+    return niqe_core(
+        grey,
+        parameters['mu_pris_param'],
+        parameters['cov_pris_param'],
+        parameters['gaussian_window'],
     )
-    assert metric.results == [{'SSIM_7x7': pytest.approx(_skimage(gt, pred))}]
 
 
-def test_stack_of_images_is_averaged():
-    pairs = [_pair(seed=seed) for seed in range(2)]
-    gt, pred = (torch.stack([_tensor(p[i]) for p in pairs]) for i in (0, 1))
-    metric = UniformSSIM()
-    metric.process([{}], [{'gt_img': gt, 'output': {'pred_img': pred}}])
-    expected = np.mean([_skimage(*pair) for pair in pairs])
-    assert metric.results == [{'SSIM_7x7': pytest.approx(expected)}]
+def test_niqe_measures_the_grey_image():
+    photo = astronaut()[:200, :300]
+    # OpenCV's weights of red, green and blue, by hand.
+    grey = np.rint(photo @ np.float32([0.299, 0.587, 0.114]))
+    value = scores.niqe(photo)
+    assert value == pytest.approx(float(_niqe_of_grey(grey)), abs=1e-3)
+    # Another order or other weights give another figure.
+    assert abs(scores.niqe(photo[..., ::-1]) - value) > 1e-3
+    assert abs(float(_niqe_of_grey(np.rint(rgb2gray(photo) * 255))) - value) > 1e-3
+    one_channel = grey[..., None]
+    assert scores.niqe(one_channel) == pytest.approx(value, abs=1e-3)
 
 
-def test_metric_behind_mmagic_preprocessing():
-    # From packed 8-bit RGB through MMagic's preprocessor and back, as in its loops.
-    gt, pred = (np.rint(x * 255) for x in _pair(32, 40))
-    packed = DataSample(gt_img=torch.from_numpy(np.moveaxis(gt, 2, 0)).float())
-    packed.set_metainfo(dict(img_channel_order='RGB', gt_channel_order='RGB'))
-    preprocessor = DataPreprocessor(
-        mean=[0.0], std=[255.0], output_channel_order='RGB'
-    ).eval()
-    blurred = torch.from_numpy(np.moveaxis(pred, 2, 0)).float()
-    data = preprocessor(dict(inputs=[blurred], data_samples=[packed]))
-    restored = preprocessor.destruct(data['inputs'], data['data_samples'])
-    sample = data['data_samples'].split()[0]
-    sample.output = DataSample(pred_img=restored[0])
-    evaluator = Evaluator([UniformSSIM()])
-    evaluator.process([sample], {})
-    value = evaluator.metrics[0].results[0]['SSIM_7x7']
-    assert value == pytest.approx(_skimage(gt / 255, pred / 255), abs=1e-6)
+def test_niqe_tells_noise_from_a_photo():
+    photo = astronaut()[:200, :300].astype(float)
+    noise = np.random.default_rng(0).normal(0, 40, photo.shape)
+    assert scores.niqe(photo + noise) > scores.niqe(photo) + 1
+
+
+@pytest.mark.parametrize('size', [(96, 191), (191, 191), (95, 900)])
+def test_niqe_of_small_images_is_one_clear_error(size):
+    height, width = size
+    expected = f'two blocks of 96x96 pixels at least, got {width}x{height}'
+    with pytest.raises(InputError, match=expected):
+        scores.niqe(np.zeros((*size, 3)))
+    photo = astronaut()
+    assert np.isfinite(scores.niqe(photo[:96, :192]))
+
+
+def test_niqe_of_flat_images_is_no_number():
+    assert np.isnan(scores.niqe(np.full((200, 200, 3), 128.0)))
 
 
 def test_real_photos():
+    """Fixed points of untouched photos, all sixty: PSNR 24.824, SSIM 0.7410."""
     if not PHOTOS.exists():
         pytest.skip(f'{PHOTOS} is not here')
-    metric = UniformSSIM()
-    expected = []
-    for path in sorted((PHOTOS / 'input').iterdir())[:3]:
+    table = []
+    for path in sorted((PHOTOS / 'input').iterdir()):
         pred, gt = (read_photo(p) for p in (path, PHOTOS / 'target' / path.name))
-        expected.append(_skimage(gt / 255, pred / 255))
-        gt, pred = (torch.from_numpy(x).permute(2, 0, 1).flip(0) for x in (gt, pred))
-        metric.process([{}], [{'gt_img': gt, 'output': {'pred_img': pred}}])
-    mean = metric.compute_metrics(metric.results)['SSIM_7x7']
-    assert mean == pytest.approx(np.mean(expected), abs=1e-6)
-    # DATA.md: 0.741 over all sixty.
-    assert 0.5 < mean < 0.95
+        table.append((scores.psnr(gt, pred), scores.ssim_7x7(gt, pred)))
+    assert len(table) == 60
+    np.testing.assert_allclose(np.mean(table, 0), (24.824, 0.7410), atol=6e-4)
+
+
+def test_lpips_needs_no_gradient_and_takes_grey(tmp_path):
+    path = tmp_path / 'alexnet.pth'
+    torch.manual_seed(0)
+    torch.save(torchvision.models.alexnet(weights=None).state_dict(), path)
+    gt, pred = _pair(channels=1)
+    value = scores.lpips(gt, pred, 'alex', str(path))
+    rgb = (np.repeat(x, 3, 2) for x in (gt, pred))
+    assert value == pytest.approx(scores.lpips(*rgb, 'alex', str(path)))
+    assert value > 0

@@ -126,6 +126,43 @@ def test_predicts_through_mmagics_data_flow():
     torch.testing.assert_close(result.gt_img, rgb.flip(0))
 
 
+class Affine(nn.Module):
+    """Brightens beyond the range, each colour by an amount of its own."""
+
+    def forward(self, y):
+        return 2 * y + torch.tensor([-1.0, 0, 1]).view(3, 1, 1)
+
+
+@pytest.mark.parametrize('order', ['RGB', 'BGR'])
+@pytest.mark.parametrize('clip', [None, True, False])
+def test_predictions_can_be_left_unclipped(clip, order):
+    test_cfg = None if clip is None else dict(clip=clip)
+    model = restorer(Affine(), test_cfg=test_cfg).eval()
+    assert model.clips_predictions is (clip is not False)
+    rgb = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8)
+    packed = rgb if order == 'RGB' else rgb.flip(0)
+    sample = DataSample(gt_img=packed.clone())
+    sample.set_metainfo(dict(img_channel_order=order, gt_channel_order=order))
+    (result,) = model.test_step(dict(inputs=[packed], data_samples=[sample]))
+    expected = 2 * rgb.float() + torch.tensor([-255.0, 0, 255]).view(3, 1, 1)
+    if clip is not False:
+        expected = expected.clamp(0, 255)
+    torch.testing.assert_close(
+        result.output.pred_img, expected.flip(0), rtol=0, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize('clip', [True, False])
+def test_grey_predictions_can_be_left_unclipped(clip):
+    model = restorer(Affine(), test_cfg=dict(clip=clip)).eval()
+    grey = torch.full((1, 5, 7), 200.0)
+    data = dict(inputs=[grey], data_samples=[DataSample(gt_img=grey.clone())])
+    (result,) = model.test_step(data)
+    assert result.output.pred_img.shape == (1, 5, 7)
+    value = result.output.pred_img.mean().item()
+    assert value == pytest.approx(255 if clip else 400)
+
+
 @pytest.mark.parametrize('options', [dict(size_divisor=0), dict(min_size=0)], ids=str)
 def test_bad_options(options):
     with pytest.raises(ValueError, match='must be positive'):

@@ -168,14 +168,15 @@ def test_converted_checkpoint_is_tested(tool, data, alexnet, tmp_path):
         converted,
         '--cfg-options',
         f'data_root={data}',
-        f'test_evaluator.2.weights={alexnet}',
+        f'test_evaluator.0.lpips_weights.alex={alexnet}',
         'test_dataloader.num_workers=0',
         'test_dataloader.persistent_workers=False',
     )
     assert code is None
     assert 'Iter(test) [4/4]' in log
-    for name in ('PSNR:', 'SSIM_7x7:', 'LPIPS:'):
-        assert name in log
+    for name in ('PSNR', 'SSIM_7x7', 'SSIM_11x11', 'MAE', 'LPIPS_alex'):
+        assert f' {name}: ' in log
+    assert ' (4 images; RGB, whole images, target as stored, predictions ' in log
 
 
 def test_bad_photos_are_reported_at_once_before_training(tool, data, tmp_path):

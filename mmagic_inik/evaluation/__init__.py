@@ -1,5 +1,5 @@
 """Metrics as defocus papers compute them, registered in MMagic's METRICS."""
 
-from .metrics import LPIPS, UniformSSIM
+from .image_quality import ImageQuality
 
-__all__ = ['LPIPS', 'UniformSSIM']
+__all__ = ['ImageQuality']

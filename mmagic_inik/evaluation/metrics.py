@@ -1,106 +1,170 @@
-"""Metrics that MMagic lacks."""
+"""Scores of one image: arrays in, a float out.
+
+Images are (H, W, C) with values in [0, 255], where a prediction may exceed the range;
+C is 3, RGB, or 1. Sums are in float64. What is cropped, clipped or rounded beforehand
+is :class:`~mmagic_inik.evaluation.protocol.Protocol`'s business.
+"""
+
+import warnings
 
 import numpy as np
 import torch
-from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
-from mmagic.registry import METRICS
-from skimage.metrics import structural_similarity
-from torch import Tensor
+from mmagic.evaluation.metrics.niqe import niqe as mmagic_niqe
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from ..lpips_network import MIN_SIDES, load_lpips, lpips_distance
+from ..errors import InputError
+from ..lpips_network import lpips_distance
+from .protocol import MAX_VALUE
+
+NIQE_BLOCK = 96
 
 
-@METRICS.register_module()
-class UniformSSIM(BaseSampleWiseMetric):
+def psnr(gt: np.ndarray, pred: np.ndarray) -> float:
+    """Peak signal-to-noise ratio over all pixels and channels.
+
+    Args:
+        gt (np.ndarray): Sharp image, (H, W, C).
+        pred (np.ndarray): Restored image, same shape.
+
+    Returns:
+        float: dB; infinite for equal images.
+    """
+    with np.errstate(divide='ignore'):
+        return float(peak_signal_noise_ratio(*_doubles(gt, pred), data_range=MAX_VALUE))
+
+
+def mae(gt: np.ndarray, pred: np.ndarray) -> float:
+    """Mean absolute error, as defocus papers and MMagic scale it.
+
+    Args:
+        gt (np.ndarray): Sharp image, (H, W, C).
+        pred (np.ndarray): Restored image, same shape.
+
+    Returns:
+        float: In [0, 1].
+    """
+    gt, pred = _doubles(gt, pred)
+    return float(np.abs(gt - pred).mean() / MAX_VALUE)
+
+
+def ssim_7x7(gt: np.ndarray, pred: np.ndarray) -> float:
     """SSIM with scikit-image's 7×7 uniform window, as every defocus paper reports it.
 
-    MMagic's own ``SSIM`` weights an 11×11 window by a Gaussian and gives other figures.
-    Mean over colour channels, sample covariance, data range 255. An image with a side
-    below seven pixels is extended to seven by replication.
+    Mean over channels, sample covariance. An image with a side below seven pixels is
+    extended to seven by replication.
 
     Args:
-        gt_key (str): Key of the ground truth. Default: 'gt_img'.
-        pred_key (str): Key of the prediction. Default: 'pred_img'.
-        collect_device (str): Where ranks collect results. Default: 'cpu'.
-        prefix (str, optional): Of the metric's name. Default: None.
+        gt (np.ndarray): Sharp image, (H, W, C).
+        pred (np.ndarray): Restored image, same shape.
+
+    Returns:
+        float: 1 for equal images.
     """
-
-    metric = 'SSIM_7x7'
-
-    def __init__(
-        self,
-        gt_key: str = 'gt_img',
-        pred_key: str = 'pred_img',
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
-    ) -> None:
-        super().__init__(gt_key, pred_key, collect_device=collect_device, prefix=prefix)
-
-    def process_image(self, gt: Tensor, pred: Tensor, mask: Tensor) -> float:
-        """SSIM of two images (C, H, W) in [0, 255]; ``mask`` is not used."""
-        gt, pred = (np.asarray(image.cpu(), np.float64) for image in (gt, pred))
-        missing = [(0, max(0, 7 - side)) for side in gt.shape[1:]]
-        gt, pred = (
-            np.pad(image, [(0, 0), *missing], mode='edge') for image in (gt, pred)
-        )
-        return structural_similarity(
-            gt, pred, win_size=7, channel_axis=0, data_range=255
-        )
+    return _ssim(gt, pred, 7)
 
 
-@METRICS.register_module()
-class LPIPS(BaseSampleWiseMetric):
-    """LPIPS v0.1 on RGB in [−1, 1], clipped as MMagic clips every prediction.
+def ssim_11x11(gt: np.ndarray, pred: np.ndarray) -> float:
+    """SSIM as Wang et al. (2004) define it: 11×11 Gaussian window, σ = 1.5.
+
+    Population covariance, mean over channels and over windows that lie within the
+    image: scikit-image's ``gaussian_weights``. MMagic's ``SSIM`` is the same to
+    rounding. An image with a side below eleven pixels is extended to eleven by
+    replication.
 
     Args:
+        gt (np.ndarray): Sharp image, (H, W, C).
+        pred (np.ndarray): Restored image, same shape.
+
+    Returns:
+        float: 1 for equal images.
+    """
+    return _ssim(
+        gt, pred, 11, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+
+
+@torch.no_grad()
+def lpips(
+    gt: np.ndarray,
+    pred: np.ndarray,
+    net: str = 'alex',
+    weights: str | None = None,
+    device: str = 'cpu',
+) -> float:
+    """LPIPS v0.1 on values in [−1, 1].
+
+    Args:
+        gt (np.ndarray): Sharp image, (H, W, 3), or (H, W, 1) for grey RGB.
+        pred (np.ndarray): Restored image, same shape.
         net (str): ``'alex'`` (papers), ``'squeeze'`` or ``'vgg'``. Default: 'alex'.
         weights (str, optional): File with the backbone's torchvision weights.
             Default: None, torchvision's hub cache.
-        gt_key (str): Key of the ground truth. Default: 'gt_img'.
-        pred_key (str): Key of the prediction. Default: 'pred_img'.
-        device (str, optional): Where to compute. Default: None, a GPU if there is one.
-        collect_device (str): Where ranks collect results. Default: 'cpu'.
-        prefix (str, optional): Of the metric's name. Default: None.
+        device (str): Where to compute. Default: 'cpu'.
+
+    Returns:
+        float: 0 for equal images.
 
     Raises:
-        ValueError: If ``net`` is unknown.
-        InputError: Before the first image, if the backbone's weights cannot be had.
+        InputError: If the backbone's weights cannot be had.
     """
+    pair = (
+        torch.from_numpy(np.moveaxis(image, 2, 0) / MAX_VALUE)
+        .to(device, torch.float32)
+        .expand(1, 3, -1, -1)
+        for image in (gt, pred)
+    )
+    return lpips_distance(*pair, net, weights).item()
 
-    metric = 'LPIPS'
 
-    def __init__(
-        self,
-        net: str = 'alex',
-        weights: str | None = None,
-        gt_key: str = 'gt_img',
-        pred_key: str = 'pred_img',
-        device: str | None = None,
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
-    ) -> None:
-        if net not in MIN_SIDES:
-            raise ValueError(f'net must be in {tuple(MIN_SIDES)}, got {net!r}')
-        device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-        super().__init__(
-            gt_key,
-            pred_key,
-            device=device,
-            collect_device=collect_device,
-            prefix=prefix,
+def niqe(image: np.ndarray) -> float:
+    """NIQE (Mittal et al., 2013) by MMagic, of the grey image; smaller is better.
+
+    Blocks of 96×96 without overlap, the published parameters, values rounded.
+
+    Args:
+        image (np.ndarray): (H, W, 3) or (H, W, 1).
+
+    Returns:
+        float: Not a number where fewer than two blocks have texture.
+
+    Raises:
+        InputError: If the image holds fewer than the two blocks that a covariance
+            needs.
+    """
+    height, width = image.shape[:2]
+    if (height // NIQE_BLOCK) * (width // NIQE_BLOCK) < 2:
+        raise InputError(
+            f'NIQE needs images of two blocks of {NIQE_BLOCK}x{NIQE_BLOCK} pixels at '
+            f'least, got {width}x{height}; leave out NIQE or the image'
         )
-        self.net = net
-        self.weights = weights
+    # MMagic's function takes OpenCV's order; the authors' code measures rgb2gray.
+    grey = image.shape[2] == 1
+    try:
+        with np.errstate(all='ignore'), warnings.catch_warnings():
+            warnings.simplefilter('ignore', RuntimeWarning)
+            value = mmagic_niqe(
+                image[..., 0] if grey else np.ascontiguousarray(image[..., ::-1]),
+                crop_border=0,
+                input_order='HW' if grey else 'HWC',
+                convert_to='gray',
+            )
+    except np.linalg.LinAlgError:
+        # Flat blocks have no statistics.
+        return np.nan
+    return float(value)
 
-    def prepare(self, module, dataloader) -> None:
-        """Load the network before the first image, so that trouble shows early."""
-        super().prepare(module, dataloader)
-        # A tensor's device has an index, which 'cuda' lacks.
-        device = torch.empty(0, device=self.device).device
-        load_lpips(self.net, self.weights, device)
 
-    @torch.no_grad()
-    def process_image(self, gt: Tensor, pred: Tensor, mask: Tensor) -> float:
-        """LPIPS of two images (3 or 1, H, W) in [0, 255], BGR; ``mask`` is not used."""
-        rgb = [image.flip(0).expand(1, 3, -1, -1) / 255 for image in (gt, pred)]
-        return lpips_distance(*rgb, self.net, self.weights).item()
+def _doubles(*images: np.ndarray) -> list[np.ndarray]:
+    return [np.asarray(image, np.float64) for image in images]
+
+
+def _ssim(gt: np.ndarray, pred: np.ndarray, window: int, **options) -> float:
+    missing = [(0, max(0, window - side)) for side in gt.shape[:2]]
+    gt, pred = (
+        np.pad(image, [*missing, (0, 0)], mode='edge') for image in _doubles(gt, pred)
+    )
+    return float(
+        structural_similarity(
+            gt, pred, win_size=window, channel_axis=2, data_range=MAX_VALUE, **options
+        )
+    )

@@ -31,7 +31,8 @@ class MultiScaleRestorer(BaseEditModel):
             Default: 16, four pixels at the coarsest of three scales.
         min_size (int): Least side given to the generator. Default: 32.
         train_cfg (dict, optional): As in ``BaseEditModel``.
-        test_cfg (dict, optional): As in ``BaseEditModel``.
+        test_cfg (dict, optional): ``clip=False`` delivers predictions beyond
+            [0, 255], which MMagic would clip. Default: None, clipped.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
         data_preprocessor (dict, optional): Must scale images to [0, 1], RGB.
 
@@ -64,6 +65,11 @@ class MultiScaleRestorer(BaseEditModel):
         self.size_divisor = size_divisor
         self.min_size = min_size
 
+    @property
+    def clips_predictions(self) -> bool:
+        """Whether predictions are clipped to [0, 255] on their way to metrics."""
+        return (self.test_cfg or {}).get('clip', True)
+
     def forward_tensor(
         self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs
     ) -> Tensor:
@@ -81,6 +87,31 @@ class MultiScaleRestorer(BaseEditModel):
         padded = self._pad(_as_rgb(inputs))
         restored = self.generator(padded, **kwargs)[..., :height, :width]
         return restored.mean(1, keepdim=True) if inputs.shape[1] == 1 else restored
+
+    def forward_inference(
+        self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs
+    ) -> DataSample:
+        """Restore a batch and turn it into what metrics and visualizers take.
+
+        Args:
+            inputs (Tensor): (B, 3 or 1, H, W) in [0, 1], any size.
+            data_samples (DataSample, optional): With the inputs' channel order.
+            **kwargs: Passed to the generator.
+
+        Returns:
+            DataSample: ``pred_img`` (B, 3 or 1, H, W), BGR in [0, 255], or beyond that
+            if ``test_cfg`` says ``clip=False``.
+        """
+        if self.clips_predictions:
+            return super().forward_inference(inputs, data_samples, **kwargs)
+        restored = self.forward_tensor(inputs, data_samples, **kwargs)
+        # The two halves of MMagic's destruct(), which then clamps.
+        preprocessor = self.data_preprocessor
+        restored = preprocessor._destruct_norm_and_conversion(
+            restored, data_samples, 'img'
+        )
+        restored = preprocessor._destruct_padding(restored, data_samples)
+        return DataSample(pred_img=restored.cpu())
 
     def forward_train(
         self, inputs: Tensor, data_samples: DataSample, **kwargs

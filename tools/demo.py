@@ -17,7 +17,12 @@ from mmagic.evaluation.metrics.psnr import psnr
 from mmengine.utils import track_iter_progress
 
 from mmagic_inik.datasets import read_photo
-from mmagic_inik.visualization import atom_sheet, comparison, weight_maps
+from mmagic_inik.visualization import (
+    atom_sheet,
+    comparison,
+    most_different,
+    weight_maps,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / 'configs' / 'iniknet_demo.py'
@@ -28,17 +33,6 @@ def run(script: str, *arguments: object) -> None:
     """Run one of the tools; its output goes where ours goes."""
     command = [sys.executable, ROOT / 'tools' / script, *arguments]
     subprocess.run(list(map(str, command)), check=True)
-
-
-def most_blurred(blurred: np.ndarray, sharp: np.ndarray) -> tuple[int, int, int]:
-    """Square detail with the largest difference: left, top, side."""
-    error = np.square(blurred.astype('f8') - sharp).sum(2)
-    sums = error.cumsum(0).cumsum(1)
-    sums = np.pad(sums, ((1, 0), (1, 0)))
-    n = DETAIL
-    boxes = sums[n:, n:] - sums[:-n, n:] - sums[n:, :-n] + sums[:-n, :-n]
-    top, left = np.unravel_index(boxes.argmax(), boxes.shape)
-    return int(left), int(top), n
 
 
 @torch.no_grad()
@@ -67,7 +61,7 @@ def draw(model: torch.nn.Module, data: Path, folder: Path) -> None:
             'sharp',
         ]
         figure = comparison(
-            [blurred, restored, sharp], titles, most_blurred(blurred, sharp)
+            [blurred, restored, sharp], titles, most_different(blurred, sharp, DETAIL)
         )
         figure.savefig(folder / f'{path.stem}_restored.png', dpi=110)
         size_features, shape_features = network.extract(network.pyramid(y))

@@ -1,5 +1,16 @@
 """Pictures of results, weight maps and atoms."""
 
-from .figures import atom_sheet, comparison, weight_maps
+from .contact_sheet import contact_sheet
+from .figures import atom_sheet, comparison, most_different, weight_maps
+from .gallery import Case, best_median_worst, gallery
 
-__all__ = ['atom_sheet', 'comparison', 'weight_maps']
+__all__ = [
+    'Case',
+    'atom_sheet',
+    'best_median_worst',
+    'comparison',
+    'contact_sheet',
+    'gallery',
+    'most_different',
+    'weight_maps',
+]

@@ -6,7 +6,8 @@ Every function returns a matplotlib figure; ``figure.savefig(path)`` writes it.
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 
@@ -24,19 +25,40 @@ def comparison(
         Figure: Two rows.
     """
     height, width = images[0].shape[:2]
-    left, top, side = detail
     column = 4.0
     figure = Figure(
         figsize=(column * len(images), column * (height / width + 1) + 0.4),
         layout='constrained',
     )
-    axes = figure.subplots(
+    draw_versions(figure, images, titles, detail)
+    return figure
+
+
+def draw_versions(
+    part: FigureBase,
+    images: Sequence[np.ndarray],
+    titles: Sequence[str],
+    detail: tuple[int, int, int],
+) -> None:
+    """Draw images side by side, and below each the same detail, enlarged.
+
+    Args:
+        part (FigureBase): Figure or part of one.
+        images (Sequence[np.ndarray]): (H, W, 3) uint8 RGB each, of equal size.
+        titles (Sequence[str]): One per image.
+        detail (tuple[int, int, int]): Left, top and side of the detail in pixels.
+    """
+    left, top, side = detail
+    height, width = images[0].shape[:2]
+    axes = part.subplots(
         2, len(images), squeeze=False, height_ratios=(height / width, 1)
     )
     for (whole, close), image, title in zip(axes.T, images, titles, strict=True):
         whole.imshow(image)
-        whole.set_title(title)
-        whole.add_patch(_frame(left, top, side))
+        whole.set_title(title, fontsize='medium')
+        whole.add_patch(
+            Rectangle((left, top), side, side, fill=False, edgecolor='white', lw=1.2)
+        )
         close.imshow(
             image[top : top + side, left : left + side],
             interpolation='nearest',
@@ -45,7 +67,25 @@ def comparison(
         close.set_title(f'{side} × {side} pixels', fontsize='small')
         for axis in (whole, close):
             axis.set_axis_off()
-    return figure
+
+
+def most_different(a: np.ndarray, b: np.ndarray, side: int) -> tuple[int, int, int]:
+    """The square detail in which two images differ most.
+
+    Args:
+        a (np.ndarray): (H, W, C).
+        b (np.ndarray): Same shape.
+        side (int): Of the square in pixels; cut to the image's shorter side.
+
+    Returns:
+        tuple[int, int, int]: Left, top and side.
+    """
+    n = min(side, *a.shape[:2])
+    error = np.square(a.astype(np.float64) - b).sum(2)
+    sums = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    boxes = sums[n:, n:] - sums[:-n, n:] - sums[n:, :-n] + sums[:-n, :-n]
+    top, left = np.unravel_index(boxes.argmax(), boxes.shape)
+    return int(left), int(top), n
 
 
 def weight_maps(
@@ -128,9 +168,3 @@ def atom_sheet(atoms: Sequence[Tensor | np.ndarray]) -> Figure:
 
 def _as_array(values: Tensor | np.ndarray) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-
-
-def _frame(left: int, top: int, side: int):
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((left, top), side, side, fill=False, edgecolor='white', lw=1.2)

@@ -1,0 +1,1 @@
+"""Tables of scores: several networks on several test sets."""

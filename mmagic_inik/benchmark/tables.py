@@ -1,0 +1,122 @@
+"""Tables of results as papers print them: Markdown to read, CSV to compute with."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..evaluation.image_quality import format_score
+from .published import published_parameters, published_scores
+
+MISSING = '–'
+UNTOUCHED = 'input (untouched)'
+
+
+class Column(NamedTuple):
+    """A test set.
+
+    Attributes:
+        data (str): Its name.
+        scores (tuple[str, ...]): What is computed on it.
+        num_images (int): How many images were scored.
+    """
+
+    data: str
+    scores: tuple[str, ...]
+    num_images: int
+
+
+class Row(NamedTuple):
+    """A network, or the untouched input.
+
+    Attributes:
+        model (str): Its name.
+        parameters (int | None): How many it has.
+        means (dict[str, dict[str, float]]): Mean scores, by data set and score.
+    """
+
+    model: str
+    parameters: int | None
+    means: dict[str, dict[str, float]]
+
+
+def markdown_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """Rows of models, a column per data set, the paper's figures in brackets.
+
+    Args:
+        rows (Sequence[Row]): Models.
+        columns (Sequence[Column]): Data sets.
+
+    Returns:
+        str: Markdown; cells like ``25.98 / 0.811 (25.980 / 0.811)``, ``–`` where
+        nothing was measured.
+    """
+    heads = [f'{c.data}: {" / ".join(c.scores)}' for c in columns]
+    lines = [
+        ['model', 'parameters (M)', *heads],
+        ['---'] * (2 + len(columns)),
+        *([r.model, _parameters(r), *(_cell(r, c) for c in columns)] for r in rows),
+    ]
+    cells = ([cell.replace('|', r'\|') for cell in line] for line in lines)
+    return ''.join(f'| {" | ".join(line)} |\n' for line in cells)
+
+
+def csv_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """The same in long form, a line per model, data set and score.
+
+    Args:
+        rows (Sequence[Row]): Models.
+        columns (Sequence[Column]): Data sets.
+
+    Returns:
+        str: CSV with a header; values in full precision, empty where unknown.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(
+        ['model', 'parameters', 'data', 'images', 'score', 'value', 'paper']
+    )
+    for row in rows:
+        for data, scores, num_images in columns:
+            paper = published_scores(row.model, data)
+            for score in scores:
+                value = row.means.get(data, {}).get(score, '')
+                writer.writerow(
+                    [
+                        row.model,
+                        '' if row.parameters is None else row.parameters,
+                        data,
+                        num_images,
+                        score,
+                        value,
+                        paper.get(score, ''),
+                    ]
+                )
+    return text.getvalue()
+
+
+def _parameters(row: Row) -> str:
+    ours = MISSING if row.parameters is None else f'{row.parameters / 1e6:.2f}'
+    paper = published_parameters(row.model)
+    return ours if paper is None else f'{ours} ({paper:.2f})'
+
+
+def _cell(row: Row, column: Column) -> str:
+    ours = row.means.get(column.data, {})
+    paper = published_scores(row.model, column.data)
+    text = _joined(ours, column.scores)
+    if not any(score in paper for score in column.scores):
+        return text
+    return f'{text} ({_joined(paper, column.scores, paper=True)})'
+
+
+def _joined(values: dict[str, float], scores: Sequence[str], paper=False) -> str:
+    if not values:
+        return MISSING
+    return ' / '.join(
+        # The paper has three decimals of everything.
+        (f'{values[s]:.3f}' if paper else format_score(s, values[s]))
+        if s in values
+        else MISSING
+        for s in scores
+    )

@@ -1,0 +1,519 @@
+"""Runs the real tool on made photos."""
+
+import csv
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from mmagic.apis import init_model
+from PIL import Image
+from skimage.data import astronaut
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from mmagic_inik.benchmark.published import published_parameters, published_scores
+from mmagic_inik.benchmark.records import ImageRecords, Run
+from mmagic_inik.benchmark.tables import Column, Row, csv_table, markdown_table
+from mmagic_inik.datasets import read_photo
+from mmagic_inik.errors import InputError
+from mmagic_inik.launch import run_tool
+from mmagic_inik.visualization.gallery import (
+    Case,
+    best_median_worst,
+    gallery,
+    most_different,
+)
+
+ROOT = Path(__file__).parents[1]
+DEMO = str(ROOT / 'configs' / 'iniknet_demo.py')
+
+
+@pytest.fixture(scope='module')
+def main():
+    path = ROOT / 'tools' / 'benchmark_quality.py'
+    spec = importlib.util.spec_from_file_location('benchmark_quality', path)
+    module = importlib.util.module_from_spec(spec)
+    # Its classes look themselves up.
+    sys.modules['benchmark_quality'] = module
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _one_thread():
+    """Images are so small that threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Four pairs of 50 × 70 pixels, in a folder with space, comma and colon."""
+    root = tmp_path_factory.mktemp('data') / 'my photos, no: 1'
+    for index, name in enumerate('abcd'):
+        crop = Image.fromarray(astronaut()[90 * index :][:70, 180:230])
+        for kind, image in (
+            ('target', crop),
+            ('input', crop.reduce(2).resize(crop.size)),
+        ):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            image.save(root / kind / f'photo {name}.png')
+    return root
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory):
+    """Two sets of random weights of the demo's network, which change the image."""
+    paths = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        state = init_model(DEMO, device='cpu').state_dict()
+        weight = state['generator.head.mixing']
+        weight += 0.1 * torch.randn(weight.shape)
+        paths.append(tmp_path_factory.mktemp('weights') / f'iniknet {seed}.pth')
+        torch.save(state, paths[-1])
+    return paths
+
+
+def _rows(out):
+    with (out / 'per_image.csv').open(encoding='utf-8', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def _table(out):
+    """Mean scores by model and data set, from table.csv."""
+    with (out / 'table.csv').open(encoding='utf-8', newline='') as file:
+        return {
+            (r['model'], r['data'], r['score']): float(r['value'])
+            for r in csv.DictReader(file)
+        }
+
+
+def _arguments(data, checkpoint, out, *more):
+    return [
+        *('--model', 'Tiny, INIKNet', DEMO, str(checkpoint)),
+        *('--data', 'My set', 'dpdd', str(data)),
+        *('--metrics', 'PSNR', 'SSIM_7x7'),
+        *('--device', 'cpu', '--out', str(out), *map(str, more)),
+    ]
+
+
+def _restored(checkpoint, path):
+    """What the network makes of a photo, (H, W, 3) RGB, not clipped."""
+    model = init_model(DEMO, str(checkpoint), device='cpu')
+    y = torch.from_numpy(read_photo(path) / np.float32(255)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        return model(y)[0].permute(1, 2, 0).numpy()
+
+
+def test_numbers_are_those_of_test_py_and_of_scikit_image(
+    main, data, checkpoints, tmp_path, monkeypatch, capfd
+):
+    out = tmp_path / 'out'
+    main(_arguments(data, checkpoints[0], out))
+    printed = capfd.readouterr().out
+    assert (out / 'table.md').read_text(encoding='utf-8') in printed
+    ours = _table(out)
+
+    arguments = ['test.py', DEMO, str(checkpoints[0]), '--out', 'metrics.json']
+    options = ['--work-dir', 'work', '--cfg-options', f'data_root={data}']
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.setattr(sys, 'argv', arguments + options)
+    run_tool('test.py')
+    for score, value in json.loads(Path('metrics.json').read_text()).items():
+        assert ours['Tiny, INIKNet', 'My set', score] == pytest.approx(value, abs=1e-6)
+
+    scores = []
+    for path in sorted((data / 'input').iterdir()):
+        sharp = read_photo(data / 'target' / path.name) / 255
+        for x in (read_photo(path) / 255, _restored(checkpoints[0], path).clip(0, 1)):
+            x = x.astype(np.float64)
+            scores.append(
+                (
+                    peak_signal_noise_ratio(sharp, x, data_range=1),
+                    structural_similarity(sharp, x, channel_axis=2, data_range=1),
+                )
+            )
+    for model, means in (
+        ('input (untouched)', np.mean(scores[::2], 0)),
+        ('Tiny, INIKNet', np.mean(scores[1::2], 0)),
+    ):
+        for score, mean in zip(('PSNR', 'SSIM_7x7'), means, strict=True):
+            assert ours[model, 'My set', score] == pytest.approx(mean, abs=1e-5)
+
+
+def test_table_states_protocol_and_contenders(main, data, checkpoints, tmp_path):
+    main(_arguments(data, checkpoints[0], tmp_path, '--limit', 2))
+    table = (tmp_path / 'table.md').read_text(encoding='utf-8')
+    assert '| model | parameters (M) | My set: PSNR / SSIM_7x7 |\n' in table
+    assert '\n| input (untouched) | – | ' in table
+    number = sum(p.numel() for p in init_model(DEMO, device='cpu').parameters())
+    assert f'\n| Tiny, INIKNet | {number / 1e6:.2f} | ' in table
+    for part in (
+        'My set (the first of 4): 2 images; RGB, whole images, target as stored, '
+        'predictions clipped, not rounded; PSNR in dB',
+        f'Tiny, INIKNet: {DEMO} with iniknet 0.pth (sha256 ',
+        'gets RGB, sides reflected to multiples of 16 and cropped back',
+        f'torch {torch.__version__}, MMagic 1.2',
+        '; commit ',
+    ):
+        assert part in table
+    assert 'In brackets' not in table
+    assert [r['image'] for r in _rows(tmp_path)] == 2 * [
+        'input/photo a.png',
+        'input/photo b.png',
+    ]
+    picture = Image.open(tmp_path / 'gallery_My_set_Tiny_INIKNet.png')
+    assert np.asarray(picture).std() > 10
+
+
+def test_papers_figures_stand_beside_ours(main, data, checkpoints, tmp_path):
+    arguments = _arguments(data, checkpoints[0], tmp_path, '--limit', 1)
+    arguments[1], arguments[5] = 'iniknet', 'dpdd'
+    main(arguments)
+    table = (tmp_path / 'table.md').read_text(encoding='utf-8')
+    assert ' (1.98) |' in table
+    assert ' (26.055 / 0.803) |' in table
+    assert 'In brackets: figures of the INIKNet paper, by its own protocol' in table
+
+
+def test_a_killed_run_goes_on(main, data, checkpoints, tmp_path, monkeypatch, capsys):
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+    main(_arguments(data, checkpoints[0], whole))
+    main(_arguments(data, checkpoints[0], killed))
+    table = (whole / 'table.md').read_text()
+    rows = (killed / 'per_image.csv').read_bytes().splitlines(keepends=True)
+    # Killed in the middle of the seventh of eight rows.
+    (killed / 'per_image.csv').write_bytes(b''.join(rows[:7]) + rows[7][:-30])
+    (killed / 'table.md').unlink()
+
+    done = []
+    append = ImageRecords.append
+
+    def counting(self, run, image, scores):
+        done.append(image)
+        return append(self, run, image, scores)
+
+    monkeypatch.setattr(ImageRecords, 'append', counting)
+    main(_arguments(data, checkpoints[0], killed))
+    assert done == ['input/photo c.png', 'input/photo d.png']
+    assert (killed / 'table.md').read_text() == table
+    assert (killed / 'table.csv').read_bytes() == (whole / 'table.csv').read_bytes()
+    assert len(_rows(killed)) == 8
+    capsys.readouterr()
+    main(_arguments(data, checkpoints[0], killed))
+    assert len(done) == 2
+    assert 'computed anew' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('change', ['checkpoint', 'protocol', 'photo'])
+def test_what_has_changed_is_computed_anew(
+    main, data, checkpoints, tmp_path, capsys, change
+):
+    photos, out = tmp_path / 'photos', tmp_path / 'out'
+    shutil.copytree(data, photos)
+    main(_arguments(photos, checkpoints[0], out))
+    before = _table(out)
+    capsys.readouterr()
+    checkpoint, more = checkpoints[0], []
+    if change == 'checkpoint':
+        checkpoint = checkpoints[1]
+    elif change == 'protocol':
+        more = ['--crop-to-multiple', '16']
+    else:
+        Image.new('RGB', (50, 70)).save(photos / 'input' / 'photo a.png')
+    main(_arguments(photos, checkpoint, out, *more))
+    printed = capsys.readouterr().out
+    assert '4 rows of Tiny, INIKNet on My set are computed anew' in printed
+    # Other weights leave the input what it is.
+    assert ('4 rows of input (untouched)' in printed) == (change != 'checkpoint')
+    after = _table(out)
+    fresh = tmp_path / 'fresh'
+    main(_arguments(photos, checkpoint, fresh, *more))
+    assert after == _table(fresh)
+    assert len(_rows(out)) == 8
+    key = 'Tiny, INIKNet', 'My set', 'PSNR'
+    assert after[key] != before[key]
+
+
+def test_protocol_options(main, data, checkpoints, tmp_path):
+    options = ['--bit-depth', 8, '--crop-to-multiple', 32, '--limit', 1]
+    main(_arguments(data, checkpoints[0], tmp_path / 'a', *options, '--no-clip'))
+    main(_arguments(data, checkpoints[0], tmp_path / 'b', *options, '--round'))
+    path = data / 'input' / 'photo a.png'
+    sharp = read_photo(data / 'target' / path.name)[:64, :32]
+    restored = _restored(checkpoints[0], path)[:64, :32].astype(np.float64)
+    rounded = np.rint(restored.clip(0, 1) * 255).astype(np.uint8)
+    key = 'Tiny, INIKNet', 'My set', 'PSNR'
+    expected = peak_signal_noise_ratio(sharp / 255, restored, data_range=1)
+    assert _table(tmp_path / 'a')[key] == pytest.approx(expected, abs=1e-4)
+    expected = peak_signal_noise_ratio(sharp, rounded)
+    assert _table(tmp_path / 'b')[key] == pytest.approx(expected, abs=1e-4)
+    assert 'target in 8 bits, predictions not clipped, not rounded' in (
+        tmp_path / 'a/table.md'
+    ).read_text(encoding='utf-8')
+
+
+NAFNET = """
+_base_ = 'mmagic::nafnet/nafnet_c64eb11128mb1db1111_8xb8-lr1e-3-400k_gopro.py'
+model = dict(generator=dict(_delete_=True, type='NAFNet', img_channels=3,
+    mid_channels=4, enc_blk_nums=[1], middle_blk_num=1, dec_blk_nums=[1]))
+"""
+RESTORMER = """
+_base_ = 'mmagic::restormer/restormer_official_dpdd-single.py'
+model = dict(generator=dict(dim=8, num_blocks=[1, 1, 1, 1], num_refinement_blocks=1,
+    heads=[1, 1, 1, 1]))
+"""
+# MMagic's loader gives BGR unless it is told otherwise.
+BGR = (
+    NAFNET
+    + """
+val_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='LoadImageFromFile', key='img'), dict(type='PackInputs')]))
+test_dataloader = val_dataloader
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ('text', 'order', 'multiple'),
+    [(NAFNET, 'RGB', 1), (BGR, 'BGR', 1), (RESTORMER, 'RGB', 8)],
+    ids=['nafnet', 'bgr', 'restormer'],
+)
+def test_networks_of_mmagic_as_they_are(main, data, tmp_path, text, order, multiple):
+    config, checkpoint = tmp_path / 'other.py', tmp_path / 'other.pth'
+    config.write_text(text)
+    torch.manual_seed(0)
+    model = init_model(str(config), device='cpu')
+    for parameter in model.parameters():
+        # NAFNet starts as the identity.
+        torch.nn.init.normal_(parameter, std=0.1)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict()), checkpoint)
+    arguments = _arguments(data, checkpoint, tmp_path / 'out', '--limit', 1)
+    arguments[2] = str(config)
+    main(arguments)
+
+    photo = read_photo(data / 'input' / 'photo a.png') / np.float32(255)
+    sides = [(0, -side % multiple) for side in photo.shape[:2]]
+    assert (multiple == 1) == (sides == [(0, 0), (0, 0)])
+    y = np.pad(photo, [*sides, (0, 0)], 'reflect')[..., :: 1 if order == 'RGB' else -1]
+    with torch.no_grad():
+        x = model.generator(torch.from_numpy(y.copy()).permute(2, 0, 1)[None])[0]
+    x = x.permute(1, 2, 0).numpy()[:70, :50, :: 1 if order == 'RGB' else -1]
+    sharp = read_photo(data / 'target' / 'photo a.png') / 255
+    expected = peak_signal_noise_ratio(
+        sharp, x.clip(0, 1).astype(np.float64), data_range=1
+    )
+    value = _table(tmp_path / 'out')['Tiny, INIKNet', 'My set', 'PSNR']
+    assert value == pytest.approx(expected, abs=1e-4)
+    table = (tmp_path / 'out/table.md').read_text(encoding='utf-8')
+    assert f'gets {order}' in table
+    assert ('sides reflected to multiples of 8 ' in table) == (multiple == 8)
+
+
+def test_lpips_weights_and_two_sets_one_without_ground_truth(
+    main, data, checkpoints, tmp_path
+):
+    alexnet, focus = tmp_path / 'alex=net.pth', tmp_path / 'photos'
+    torch.manual_seed(0)
+    torch.save(torchvision.models.alexnet(weights=None).state_dict(), alexnet)
+    focus.mkdir()
+    for index in range(3):
+        photo = astronaut()[index * 100 :][:100, :200]
+        Image.fromarray(photo).save(focus / f'out_of_focus{index}.png')
+    arguments = _arguments(data, checkpoints[0], tmp_path / 'out', '--limit', 3)
+    arguments[arguments.index('SSIM_7x7')] = 'LPIPS_alex'
+    arguments += ['--data', 'CUHK', 'cuhk', str(focus)]
+    main([*arguments, '--lpips-weights', f'alex={alexnet}'])
+    scores = {key[1:] for key in _table(tmp_path / 'out')}
+    assert scores == {('My set', 'PSNR'), ('My set', 'LPIPS_alex'), ('CUHK', 'NIQE')}
+    assert (tmp_path / 'out/gallery_CUHK_Tiny_INIKNet.png').exists()
+    from mmagic_inik.evaluation.metrics import niqe
+
+    expected = np.mean([niqe(read_photo(path)) for path in sorted(focus.iterdir())])
+    value = _table(tmp_path / 'out')['input (untouched)', 'CUHK', 'NIQE']
+    assert value == pytest.approx(expected, abs=1e-6)
+    table = (tmp_path / 'out/table.md').read_text(encoding='utf-8')
+    assert 'CUHK: 3 images; RGB, whole images, predictions clipped, not rou' in table
+
+
+@pytest.mark.parametrize(
+    ('position', 'value', 'message'),
+    [
+        (2, 'absent.py', 'config absent.py does not exist'),
+        (2, 'mmagic::nafnet/absent.py', 'config mmagic::nafnet/absent.py does not ex'),
+        (3, 'absent.pth', 'checkpoint absent.pth does not exist'),
+        (7, 'absent', 'data_root absent is not a folder'),
+        (6, 'gopro', "preset must be in .*, got 'gopro'"),
+        (1, 'input (untouched)', r'--model has the name input \(untouched\) twice'),
+        (12, 'nowhere', '--device nowhere cannot be used'),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_mistakes_are_told_before_the_first_image(
+    main, data, checkpoints, tmp_path, position, value, message
+):
+    arguments = _arguments(data, checkpoints[0], tmp_path / 'out')
+    arguments[position] = value
+    with pytest.raises(SystemExit, match=f'benchmark_quality: {message}') as caught:
+        main(arguments)
+    assert '\n' not in str(caught.value)
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    ('more', 'message'),
+    [
+        (['--limit', '0'], '--limit must be positive, got 0'),
+        (['--lpips-weights', 'a.pth'], '--lpips-weights takes NET=PATH, got a.pth'),
+        (['--round'], 'round=True needs bit_depth=8'),
+        (['--data', 'My set', 'dpdd', 'x'], '--data has the name My set twice'),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_wrong_options(main, data, checkpoints, tmp_path, more, message):
+    with pytest.raises(SystemExit, match=f'benchmark_quality: {message}'):
+        main(_arguments(data, checkpoints[0], tmp_path / 'out', *more))
+
+
+def test_a_checkpoint_of_another_network_is_refused(main, data, tmp_path):
+    path = tmp_path / 'other.pth'
+    torch.save({'generator.a': torch.zeros(1)}, path)
+    with pytest.raises(SystemExit, match='other.pth is of another network: '):
+        main(_arguments(data, path, tmp_path / 'out'))
+
+
+RUN = Run('a model, "quoted"', 'set', '0123')
+
+
+def test_records_are_read_back_exactly(tmp_path):
+    path = tmp_path / 'r.csv'
+    records = ImageRecords(path)
+    scores = {'PSNR': 0.1 + 0.2, 'NIQE': float('inf'), 'seconds': 1e-9}
+    records.append(RUN, 'a, b.png', scores)
+    records.append(RUN._replace(fingerprint='4567'), 'a, b.png', {'PSNR': 1.0})
+    again = ImageRecords(path)
+    assert again.of(RUN, ['a, b.png', 'other']) == {'a, b.png': scores}
+    assert again.drop_outdated(RUN) == 1
+    assert ImageRecords(path).drop_outdated(RUN) == 0
+    assert ImageRecords(path).of(RUN, ['a, b.png']) == {'a, b.png': scores}
+
+
+def test_records_survive_a_kill_at_any_byte(tmp_path):
+    path = tmp_path / 'r.csv'
+    records = ImageRecords(path)
+    start = path.stat().st_size
+    for name in ('é.png', 'b.png'):
+        records.append(RUN, name, {'PSNR': 24.824, 'seconds': 0.5})
+    content = path.read_bytes()
+    first = content.index(b'\n', start) + 1
+    for end in range(start, len(content)):
+        path.write_bytes(content[:end])
+        records = ImageRecords(path)
+        assert list(records.of(RUN, ['é.png', 'b.png'])) == ['é.png'] * (end >= first)
+        records.append(RUN, 'b.png', {'PSNR': 24.824, 'seconds': 0.5})
+        assert 'b.png' in ImageRecords(path).of(RUN, ['b.png'])
+
+
+@pytest.mark.parametrize('text', ['', 'a,b\n1,2\n'], ids=['empty', 'other'])
+def test_a_foreign_file_is_not_overwritten(tmp_path, text):
+    path = tmp_path / 'r.csv'
+    path.write_text(text)
+    with pytest.raises(InputError, match='r.csv is no table of scores per image'):
+        ImageRecords(path)
+    assert path.read_text() == text
+
+
+def test_published_figures():
+    assert published_scores('RESTORMER', 'dpdd') == {
+        'PSNR': 25.98,
+        'SSIM_7x7': 0.811,
+        'LPIPS_alex': 0.178,
+    }
+    # What was trained on LFDOF is another network.
+    assert published_scores('INIKNet', 'LFDOF') == {}
+    assert published_scores('INIKNet (LFDOF)', 'RTF')['PSNR'] == 27.401
+    assert published_scores('mine', 'DPDD') == {}
+    assert published_parameters('iniknet (LFDOF)') == 1.98
+    assert published_parameters('mine') is None
+
+
+def test_tables():
+    columns = [
+        Column('DPDD', ('PSNR', 'MAE', 'LPIPS_alex'), 2),
+        Column('A|B', ('NIQE',), 1),
+    ]
+    rows = [
+        Row('Restormer', 26_126_644, {'DPDD': dict(PSNR=25.9, MAE=0.03, LPIPS_alex=1)}),
+        Row('mine', None, {'A|B': dict(NIQE=3.14159)}),
+    ]
+    assert markdown_table(rows, columns) == (
+        '| model | parameters (M) | DPDD: PSNR / MAE / LPIPS_alex | A\\|B: NIQE |\n'
+        '| --- | --- | --- | --- |\n'
+        '| Restormer | 26.13 (26.10) | 25.900 / 0.0300 / 1.0000 '
+        '(25.980 / – / 0.178) | – |\n'
+        '| mine | – | – | 3.142 |\n'
+    )
+    lines = csv_table(rows, columns).splitlines()
+    assert lines[0] == 'model,parameters,data,images,score,value,paper'
+    assert lines[1] == 'Restormer,26126644,DPDD,2,PSNR,25.9,25.98'
+    assert lines[2] == 'Restormer,26126644,DPDD,2,MAE,0.03,'
+    assert lines[-1] == 'mine,,A|B,1,NIQE,3.14159,'
+    assert len(lines) == 9
+
+
+@pytest.mark.parametrize(
+    ('gains', 'expected'),
+    [
+        ([1.0], dict(best=0)),
+        ([1.0, 2.0], dict(best=1, worst=0)),
+        ([3.0, 1.0, 2.0], dict(best=0, median=2, worst=1)),
+    ],
+)
+def test_best_median_worst(gains, expected):
+    assert best_median_worst(gains) == expected
+
+
+def test_most_different_detail():
+    a = np.zeros((40, 60, 3), np.uint8)
+    b = a.copy()
+    b[20:25, 30:36] = 200
+    left, top, side = most_different(a, b, 10)
+    assert side == 10
+    assert left <= 30 < 36 <= left + side
+    assert top <= 20 < 25 <= top + side
+    # By trying every place.
+    a, b = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 3), np.uint8)
+    left, top, side = most_different(a, b, 4)
+    error = (a.astype(int) - b) ** 2
+    sums = {
+        (x, y): error[y : y + 4, x : x + 4].sum() for x in range(5) for y in range(6)
+    }
+    assert sums[left, top] == max(sums.values())
+    assert most_different(a, b, 100)[2] == 8
+
+
+@pytest.mark.parametrize('versions', [2, 3])
+def test_gallery(versions):
+    images = np.random.default_rng(0).integers(0, 256, (versions, 30, 50, 3), np.uint8)
+    cases = [Case(f'case {i}', images, ['x', 'y', 'z'][:versions]) for i in range(2)]
+    figure = gallery(cases, side=10)
+    assert [part.get_suptitle() for part in figure.subfigs] == ['case 0', 'case 1']
+    left, top, _ = most_different(*images[:2], 10)
+    for part in figure.subfigs:
+        whole, close = part.axes[:versions], part.axes[versions:]
+        assert [axis.get_title() for axis in whole] == ['x', 'y', 'z'][:versions]
+        for upper, lower, image in zip(whole, close, images, strict=True):
+            np.testing.assert_array_equal(upper.images[0].get_array(), image)
+            np.testing.assert_array_equal(
+                lower.images[0].get_array(), image[top : top + 10, left : left + 10]
+            )
+            assert upper.patches[0].get_xy() == (left, top)

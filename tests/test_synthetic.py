@@ -1,206 +1,348 @@
-import math
+import hashlib
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
+from mmagic.registry import TRANSFORMS
+from mmengine.dataset import Compose
 from scipy import ndimage
-from skimage.color import rgb2xyz, xyz2rgb
+from torch.utils.data import DataLoader, Dataset
 
-from mmagic_inik.datasets.synthetic import (
-    blur_by_radius,
-    disc_psf,
-    linear_to_srgb,
-    srgb_to_linear,
-)
+from mmagic_inik.datasets import SyntheticDefocus
+from mmagic_inik.datasets.photos import read_photo
 
-
-def _photo(height=19, width=23):
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+DATA = Path(__file__).parents[2] / 'shared' / 'data'
+# No noise, nothing in front, nothing above white, no JPEG.
+PLAIN = dict(max_cutouts=0, highlights=1, shot_noise=0, read_noise=0, jpeg_quality=None)
 
 
-def _to_linear(value):
-    """One 8-bit sRGB value to linear light, IEC 61966-2-1."""
-    c = value / 255
-    return c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+def photo(height=60, width=80, dtype=np.uint8):
+    """Colours that are smooth enough to be told from their blur, and all different."""
+    random = np.random.default_rng(0)
+    image = random.uniform(-200, 455, (height, width, 3))
+    image = ndimage.gaussian_filter(image, (1, 1, 0)) * 2 - 127
+    image = np.clip(image, 0, 255).astype(np.float32)
+    return np.rint(image).astype(np.uint8) if dtype == np.uint8 else image
 
 
-_LINEAR = np.array([_to_linear(value) for value in range(256)])
+def depth_map(height=60, width=80):
+    depth = np.full((height, width), 4.0, np.float32)
+    depth[height // 3 :, width // 4 : width // 2] = 0.8
+    depth[:5] = 0
+    return depth
 
 
-def _nearest_srgb(linear):
-    """8-bit values nearest in sRGB, found by looking through all 256."""
-    edges = [_to_linear(value + 0.5) for value in range(255)]
-    return np.searchsorted(edges, linear)
+def digest(result):
+    parts = (result[key].tobytes() for key in ('img', 'gt', 'coc'))
+    return hashlib.sha256(b''.join(parts)).hexdigest()
 
 
-@pytest.mark.parametrize('radius', [0, 0.3, 0.5, 0.75, 1, 1.5, 2, 3.25, 7.5, 20])
-def test_disc_sums_to_one_and_is_symmetric(radius):
-    psf = disc_psf(radius)
-    assert psf.dtype == np.float32
-    assert psf.shape[0] == psf.shape[1]
-    assert psf.shape[0] % 2 == 1
-    assert psf.sum() == pytest.approx(1, abs=1e-5)
-    assert (psf >= 0).all()
-    for turned in (psf[::-1], psf[:, ::-1], psf.T):
-        np.testing.assert_array_equal(psf, turned)
+def sample(index=0, image=None, depth=None, **options):
+    results = dict(gt=photo() if image is None else image, sample_idx=index)
+    if depth is not None:
+        results['depth'] = depth
+    return SyntheticDefocus(**options).transform(results)
 
 
-@pytest.mark.parametrize('radius', [1.5, 2, 3.25, 7.5, 20])
-def test_disc_has_the_area_of_a_circle(radius):
-    psf = disc_psf(radius)
-    # Pixels wholly inside hold one over the disc's area.
-    assert 1 / psf.max() == pytest.approx(math.pi * radius**2, rel=0.02)
+class Samples(Dataset):
+    def __init__(self, **options):
+        self.transform = SyntheticDefocus(crop_size=32, max_radius=4, **options)
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return digest(self.transform(dict(gt=photo(), sample_idx=index)))
 
 
-@pytest.mark.parametrize('radius', [3.25, 5, 7.5, 20])
-def test_disc_spreads_as_far_as_a_circle(radius):
-    psf = disc_psf(radius)
-    # Second moment of a uniform disc along one axis: r² / 4; 1/12 from the pixels.
-    axis = np.arange(len(psf)) - len(psf) // 2
-    moment = (psf.sum(0) * axis**2).sum()
-    assert moment == pytest.approx(radius**2 / 4 + 1 / 12, rel=0.03)
+def test_same_seed_and_index_give_the_same_bytes():
+    dataset = Samples()
+    expected = [dataset[n] for n in range(6)]
+    assert len(set(expected)) == 6
+    assert [dataset[n] for n in (3, 0, 5)] == [expected[n] for n in (3, 0, 5)]
+    assert [Samples()[n] for n in range(6)] == expected
+    assert not set(expected) & {Samples(seed=1)[n] for n in range(6)}
 
 
-def test_disc_ends_at_its_rim():
-    psf = disc_psf(3)
-    centre = len(psf) // 2
-    y, x = np.indices(psf.shape) - centre
-    distance = np.hypot(y, x)
-    assert (psf[distance > 3 + math.sqrt(0.5)] == 0).all()
-    inside = psf[distance < 3 - math.sqrt(0.5)]
-    np.testing.assert_array_equal(inside, inside[0])
-    # The pixel (3, 0) is crossed by the rim: about half of it is covered.
-    assert 0.4 < psf[centre, centre + 3] / psf[centre, centre] < 0.5
+@pytest.mark.parametrize('workers', [0, 1, 3])
+def test_workers_change_nothing(workers):
+    np.random.seed(workers)
+    torch.manual_seed(workers)
+    dataset = Samples()
+    loader = DataLoader(dataset, batch_size=2, num_workers=workers)
+    assert [one for batch in loader for one in batch] == [dataset[n] for n in range(6)]
 
 
-@pytest.mark.parametrize('radius', [0, 0.25, 0.5])
-def test_disc_within_a_pixel_is_a_delta(radius):
-    psf = disc_psf(radius)
-    assert psf[len(psf) // 2, len(psf) // 2] == 1
-    assert np.count_nonzero(psf) == 1
+@pytest.mark.parametrize('depth', [None, depth_map()], ids=['plain', 'depth'])
+@pytest.mark.parametrize('highlights', [1, 6])
+def test_target_is_the_photograph(depth, highlights):
+    options = dict(PLAIN, highlights=highlights, crop_size=24, max_radius=5)
+    image = photo()
+    assert (image.min(2) == 255).any()
+    turned = _turned(image)
+    used = set()
+    for index in range(30):
+        target = sample(index, image, depth, **options)['gt']
+        places = [
+            number
+            for number, candidate in enumerate(turned)
+            if _holds(candidate, target)
+        ]
+        assert len(places) == 1
+        used |= set(places)
+    # All eight ways; 30 draws miss one with a chance of 15 %, of more hardly ever.
+    assert len(used) >= 6
 
 
-def test_fractions_of_a_radius_count():
-    widths = [(disc_psf(r) ** 2).sum() for r in (0.5, 0.75, 1, 1.25, 1.5, 1.75, 2)]
-    assert all(a > b for a, b in zip(widths, widths[1:], strict=False))
+def _turned(image):
+    """All eight flips and transpositions."""
+    flipped = [image[::rows, ::columns] for rows in (1, -1) for columns in (1, -1)]
+    return flipped + [image.swapaxes(0, 1) for image in flipped]
 
 
-@pytest.mark.parametrize('radius', [0.75, 1, 1.1, 2.5])
-def test_constant_radius_is_one_convolution_in_linear_light(radius):
-    photo = _photo()
-    # 1.1 lies between the layers 1 and 1.25.
-    below, above = math.floor(radius * 4) / 4, math.ceil(radius * 4) / 4
-    share = (radius - below) / 0.25
-    expected = np.empty(photo.shape)
-    for channel in range(3):
-        linear = _LINEAR[photo[..., channel]]
-        expected[..., channel] = sum(
-            weight * ndimage.convolve(linear, disc_psf(r), mode='reflect')
-            for r, weight in ((below, 1 - share), (above, share))
-        )
-    blurred = blur_by_radius(photo, np.full(photo.shape[:2], radius))
-    assert blurred.dtype == np.uint8
-    difference = blurred.astype(int) - _nearest_srgb(expected)
-    # float32 may round a value at the edge of two levels the other way.
-    assert abs(difference).max() <= 1
-    assert (difference != 0).mean() < 0.01
-
-
-def test_step_sets_the_layers():
-    photo = _photo()
-    radius = np.full(photo.shape[:2], 1.5)
-    exact = blur_by_radius(photo, radius, step=0.5)
-    mixed = blur_by_radius(photo, radius, step=1.0)
-    linear = _LINEAR[photo[..., 0]]
-    layers = {r: ndimage.convolve(linear, disc_psf(r)) for r in (1.0, 1.5, 2.0)}
-    for blurred, expected in (
-        (exact, layers[1.5]),
-        (mixed, (layers[1.0] + layers[2.0]) / 2),
-    ):
-        difference = blurred[..., 0].astype(int) - _nearest_srgb(expected)
-        assert abs(difference).max() <= 1
-    assert (exact != mixed).any()
-
-
-def test_zero_radius_returns_the_photo():
-    every_value = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    photo = np.dstack([every_value, every_value.T, every_value[::-1]])
-    np.testing.assert_array_equal(blur_by_radius(photo, np.zeros((16, 16))), photo)
-
-
-def test_every_pixel_has_its_own_radius():
-    photo = _photo(24, 30)
-    radius = np.zeros((24, 30))
-    radius[:, 15:] = 2.5
-    blurred = blur_by_radius(photo, radius)
-    np.testing.assert_array_equal(blurred[:, :15], photo[:, :15])
-    all_blurred = blur_by_radius(photo, np.full((24, 30), 2.5))
-    np.testing.assert_array_equal(blurred[:, 15:], all_blurred[:, 15:])
-
-
-def test_uniform_photo_stays_uniform():
-    photo = np.full((20, 25, 3), (10, 120, 250), np.uint8)
-    radius = np.random.default_rng(1).uniform(0, 6, (20, 25))
-    np.testing.assert_array_equal(blur_by_radius(photo, radius), photo)
-
-
-@pytest.mark.parametrize('shape', [(1, 1), (2, 9), (9, 2)])
-def test_disc_larger_than_the_photo(shape):
-    photo = np.full((*shape, 3), 90, np.uint8)
-    np.testing.assert_array_equal(blur_by_radius(photo, np.full(shape, 7.3)), photo)
-
-
-def test_point_keeps_its_light():
-    photo = np.zeros((21, 21, 3), np.uint8)
-    photo[10, 10] = (255, 180, 90)
-    blurred = blur_by_radius(photo, np.full((21, 21), 3.0))
-    before, after = (_LINEAR[x].sum((0, 1)) for x in (photo, blurred))
-    # Eight bits leave two per cent of uncertainty.
-    np.testing.assert_allclose(after, before, rtol=0.02)
-    assert blurred[10, 10].max() < 100
-
-
-def test_borders_are_mirrored():
-    photo = np.zeros((15, 15, 3), np.uint8)
-    photo[0, 7] = 255
-    blurred = blur_by_radius(photo, np.full((15, 15), 2.0))
-    # What falls over the border comes back: no light is lost.
-    assert _LINEAR[blurred[..., 0]].sum() == pytest.approx(1, rel=0.02)
-
-
-@pytest.mark.parametrize(
-    ('srgb', 'linear'),
-    [
-        (0.0, 0.0),
-        (0.04045, 0.0031308),
-        (0.5, 0.2140411),
-        (0.735357, 0.5),
-        (188 / 255, 0.5028865),
-        (1.0, 1.0),
-    ],
-)
-def test_tone_curve_at_known_values(srgb, linear):
-    assert srgb_to_linear(np.array(srgb)) == pytest.approx(linear, abs=1e-6)
-    assert linear_to_srgb(np.array(linear)) == pytest.approx(srgb, abs=1e-6)
-
-
-def test_tone_curve_as_in_scikit_image():
-    values = np.arange(256)[:, None].repeat(3, 1) / 255
-    # XYZ is a linear map of linear RGB, white at (0.95, 1, 1.09).
-    linear = srgb_to_linear(values)
-    np.testing.assert_allclose(linear[:, 1], rgb2xyz(values)[:, 1], atol=1e-5)
-    np.testing.assert_allclose(
-        linear_to_srgb(linear), xyz2rgb(rgb2xyz(values)), atol=1e-5
+def _holds(image, crop):
+    """Whether a picture contains a crop to the bit."""
+    height, width = crop.shape[:2]
+    starts = np.argwhere((image == crop[0, 0]).all(2))
+    return any(
+        np.array_equal(image[y : y + height, x : x + width], crop) for y, x in starts
     )
 
 
-@pytest.mark.parametrize('dtype', [np.float32, np.float64])
-def test_tone_curve_round_trip(dtype):
-    values = np.arange(256, dtype=dtype)
-    linear = srgb_to_linear(values / 255)
-    assert linear.dtype == dtype
-    assert (np.diff(linear) > 0).all()
-    np.testing.assert_array_equal(np.rint(linear_to_srgb(linear) * 255), values)
+@pytest.mark.parametrize('shape', [(37, 31), (60, 80), (1, 1), (2, 9), (1, 40)])
+@pytest.mark.parametrize('index', range(5))
+def test_whole_photographs_of_any_size(shape, index):
+    image = photo(*shape)
+    # With a margin larger than these photographs.
+    result = sample(index, image, crop_size=None, max_radius=40, **PLAIN)
+    np.testing.assert_array_equal(result['gt'], image)
+    for key, dtype in (('img', np.uint8), ('gt', np.uint8), ('coc', np.float32)):
+        assert result[key].shape[:2] == shape
+        assert result[key].dtype == dtype
+        assert result[key].flags.c_contiguous
+    assert result['ori_img_shape'] == result['ori_gt_shape'] == (*shape, 3)
+    assert result['img_channel_order'] == result['gt_channel_order'] == 'RGB'
 
 
-def test_light_out_of_range_is_clipped():
-    np.testing.assert_allclose(linear_to_srgb(np.array([-0.5, 1.5])), [0, 1])
+@pytest.mark.parametrize('psf', ['disc', 'gaussian', 'polygon', 'ring', 'cats_eye'])
+def test_photographs_smaller_than_the_crop(psf):
+    image = photo(5, 40)
+    result = sample(3, image, crop_size=48, max_radius=8, psfs=[psf], **PLAIN)
+    assert result['img'].shape == result['gt'].shape == (48, 48, 3)
+    # Continued by reflection, as NumPy does it.
+    grown = [
+        np.pad(
+            turned, [*((0, 48 - side) for side in turned.shape[:2]), (0, 0)], 'reflect'
+        )
+        for turned in _turned(image)
+    ]
+    assert any(np.array_equal(result['gt'], g) for g in grown)
+    assert result['img'].std() > 1
+
+
+def test_flat_photograph_shows_the_noise():
+    image = np.full((200, 200, 3), 128, np.uint8)
+    # sRGB: ((128/255 + 0.055) / 1.055)^2.4, and its slope there in pixels.
+    light = ((128 / 255 + 0.055) / 1.055) ** 2.4
+    slope = 255 * 1.055 / 2.4 * light ** (1 / 2.4 - 1)
+    options = dict(PLAIN, crop_size=200, max_radius=2)
+    ratios = []
+    for index in range(20):
+        result = sample(index, image, **dict(options, shot_noise=0.05))
+        assert (result['gt'] == 128).all()
+        noise = result['img'].astype(float) - 128
+        # Rounding adds 1/12.
+        variance = noise.var() - 1 / 12
+        ratios.append(np.sqrt(max(variance, 0) / light) / slope)
+        # Squared through the curve's bend, noise moves the mean a little.
+        assert abs(noise.mean()) < 0.6
+    # Evenly from none to what was asked.
+    assert max(ratios) < 0.05 * 1.02
+    assert max(ratios) > 0.04
+    assert min(ratios) < 0.01
+    assert np.mean(ratios) == pytest.approx(0.025, abs=0.012)
+    result = sample(0, image, **options)
+    assert (result['img'] == 128).all()
+
+
+@pytest.mark.parametrize('value', [0, 119, 255])
+def test_uniform_photographs_stay_uniform(value):
+    image = np.full((50, 50, 3), value, np.uint8)
+    options = dict(PLAIN, max_cutouts=3, highlights=4)
+    for index in range(10):
+        for depth in (None, depth_map(50, 50)):
+            result = sample(index, image, depth, crop_size=32, **options)
+            assert (result['img'] == value).all()
+            assert (result['gt'] == value).all()
+
+
+def test_jpeg_off_is_lossless_and_on_is_jpeg():
+    plain = sample(1, crop_size=48, **PLAIN)
+    best = sample(1, crop_size=48, **dict(PLAIN, jpeg_quality=(100, 100)))
+    worst = sample(1, crop_size=48, **dict(PLAIN, jpeg_quality=(10, 10)))
+    np.testing.assert_array_equal(plain['gt'], worst['gt'])
+    np.testing.assert_array_equal(plain['coc'], worst['coc'])
+    errors = [np.abs(x['img'].astype(int) - plain['img']).mean() for x in (best, worst)]
+    assert 0 < errors[0] < errors[1]
+
+
+@pytest.mark.parametrize('max_radius', [0.7, 9.0])
+def test_radius_is_bounded_and_used(max_radius):
+    largest = []
+    for index in range(40):
+        depth = depth_map() if index % 2 else None
+        coc = sample(index, depth=depth, crop_size=24, max_radius=max_radius)['coc']
+        largest.append(np.abs(coc).max())
+    assert max(largest) <= max_radius * (1 + 1e-6)
+    assert max(largest) > 0.8 * max_radius
+    # Every scene draws its own; seldom none.
+    assert min(largest) < 0.3 * max_radius
+    assert np.median(largest) > 0.2 * max_radius
+
+
+def test_blur_grows_with_the_radius():
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[::4] = 255
+    contrasts, radii = [], []
+    for index in range(30):
+        result = sample(index, image, crop_size=32, max_radius=4, **PLAIN)
+        radii.append(np.abs(result['coc']).mean())
+        contrasts.append(result['img'].std() / result['gt'].std())
+    # Radii within the stripes' period blur the more, the larger they are.
+    assert np.corrcoef(radii, contrasts)[0, 1] < -0.7
+    sharp = [c for r, c in zip(radii, contrasts, strict=True) if r < 0.25]
+    assert min(sharp) > 0.9
+
+
+def test_cutouts_stand_in_front():
+    seen = set()
+    for index in range(30):
+        result = sample(index, crop_size=40, max_radius=6, **dict(PLAIN, max_cutouts=2))
+        # Surfaces are smooth; between them the radius steps.
+        steps = np.abs(np.diff(result['coc'], axis=1)).max() > 0.5
+        seen.add(bool(steps))
+    assert seen == {True, False}
+
+
+def test_highlights_spread_white():
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[24:40, 24:40] = 255
+    lit = []
+    for highlights in (1, 10):
+        options = dict(PLAIN, highlights=highlights, psfs=['disc'])
+        results = [
+            sample(n, image, crop_size=None, max_radius=8, **options) for n in range(8)
+        ]
+        assert all(np.array_equal(r['gt'], image) for r in results)
+        lit.append(np.mean([(r['img'] == 255).mean() for r in results]))
+    assert lit[1] > 1.3 * lit[0]
+
+
+def test_float_photographs():
+    image = photo(dtype=np.float32)
+    assert (image % 1).any()
+    result = sample(2, image, crop_size=None, **PLAIN)
+    # Rounded, through a table that knows a 20th of a pixel.
+    np.testing.assert_allclose(result['gt'], image, atol=0.55)
+    assert result['img'].dtype == np.uint8
+
+
+def test_depth_decides_the_blur():
+    depth = depth_map()
+    for index in range(5):
+        result = sample(index, depth=depth, crop_size=None, **PLAIN)
+        assert 'depth' not in result
+        coc = result['coc']
+        near, far = coc[40, 30], coc[40, 60]
+        assert near < far
+        # Two depths, two radii; what is unknown takes the nearest pixel's.
+        expected = np.where(depth == np.float32(0.8), near, far)
+        np.testing.assert_array_equal(coc, expected)
+
+
+def test_unknown_depth_in_all_of_a_crop():
+    depth = np.zeros((200, 200), np.float32)
+    depth[0, 0] = 2
+    for index in range(5):
+        result = sample(index, photo(200, 200), depth, crop_size=20, max_radius=2)
+        assert np.ptp(result['coc']) == 0
+
+
+@pytest.mark.parametrize('crop_size', [24, None])
+def test_photograph_and_depth_given_are_not_changed(crop_size):
+    # They may be a loader's cache.
+    image, depth = photo(), depth_map()
+    image.flags.writeable = depth.flags.writeable = False
+    cached = dict(gt=image, depth=depth)
+    for index in range(3):
+        sample(index, image, depth, crop_size=crop_size)
+        sample(index, image, crop_size=crop_size)
+    assert cached.keys() == {'gt', 'depth'}
+    np.testing.assert_array_equal(image, photo())
+    np.testing.assert_array_equal(depth, depth_map())
+
+
+def test_in_mmagics_pipeline():
+    pipeline = Compose(
+        [
+            dict(type='SyntheticDefocus', crop_size=32),
+            dict(type='PackInputs', meta_keys=['coc']),
+        ]
+    )
+    packed = pipeline(dict(gt=photo(), sample_idx=4, gt_path='a.png'))
+    expected = TRANSFORMS.build(dict(type='SyntheticDefocus', crop_size=32))(
+        dict(gt=photo(), sample_idx=4)
+    )
+    target = packed['data_samples'].gt_img
+    for tensor, key in ((packed['inputs'], 'img'), (target, 'gt')):
+        assert tensor.shape == (3, 32, 32)
+        assert tensor.dtype == torch.uint8
+        np.testing.assert_array_equal(tensor.permute(1, 2, 0), expected[key])
+    np.testing.assert_array_equal(packed['data_samples'].coc, expected['coc'])
+
+
+@pytest.mark.parametrize(
+    ('option', 'value'),
+    [
+        ('crop_size', 0),
+        ('max_radius', 0.0),
+        ('psfs', ()),
+        ('psfs', ('disc', 'star')),
+        ('max_cutouts', -1),
+        ('highlights', 0.9),
+        ('shot_noise', -0.1),
+        ('read_noise', -0.1),
+        ('jpeg_quality', (80, 70)),
+        ('jpeg_quality', (0, 70)),
+        ('jpeg_quality', (50, 101)),
+        ('seed', -1),
+    ],
+    ids=str,
+)
+def test_options_out_of_range_are_refused(option, value):
+    with pytest.raises(ValueError, match=f'{option}.* (be|must)'):
+        SyntheticDefocus(**{option: value})
+
+
+def test_depth_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r'size \(60, 80\) .* got \(80, 60\)'):
+        sample(depth=depth_map().T)
+
+
+@pytest.mark.skipif(
+    not (DATA / 'nyu11').is_dir(), reason='needs the photos of shared/data/nyu11'
+)
+def test_real_depth():
+    path = min((DATA / 'nyu11/image').iterdir())
+    counts = cv2.imread(str(DATA / 'nyu11/depth' / f'{path.stem}.png'), -1)
+    depth = counts.astype(np.float32) / 1000
+    image = read_photo(path)
+    result = sample(0, image, depth, crop_size=None, **PLAIN)
+    np.testing.assert_array_equal(result['gt'], image)
+    # A thin lens's blur is linear in the reciprocal of depth.
+    line = np.polyfit(1 / depth.ravel(), result['coc'].ravel(), 1)
+    fitted = np.polyval(line, 1 / depth)
+    np.testing.assert_allclose(result['coc'], fitted, atol=1e-3)
+    assert line[0] < 0

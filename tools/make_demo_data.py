@@ -15,7 +15,9 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from mmagic_inik.datasets.synthetic import blur_by_radius
+from mmagic_inik.datasets.optics import Aperture
+from mmagic_inik.datasets.rendering import Layer, margin_of, render
+from mmagic_inik.datasets.tone import linear_to_srgb, srgb_to_linear
 
 # Pixels; no lens draws a point.
 MIN_RADIUS, MAX_RADIUS = 0.5, 2.0
@@ -75,6 +77,16 @@ def radius_map(depth: np.ndarray, focus: float) -> np.ndarray:
     return MIN_RADIUS + (MAX_RADIUS - MIN_RADIUS) * distance / distance.max()
 
 
+def blur(sharp: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Blur a photo, (H, W, 3) uint8, as one surface, with discs of (H, W) radii."""
+    aperture = Aperture('disc')
+    margin = margin_of(MAX_RADIUS, aperture)
+    around = [(margin, margin), (margin, margin)]
+    light = np.pad(srgb_to_linear(sharp), [*around, (0, 0)], 'reflect')
+    surface = Layer(light, np.pad(radius, around, 'reflect'))
+    return linear_to_srgb(render([surface], aperture, margin))
+
+
 def make(folder: Path) -> None:
     """Write the data; a folder that is complete is left as it is."""
     if folder.exists():
@@ -94,7 +106,7 @@ def make(folder: Path) -> None:
                     seen = procedural_depth(*sharp.shape[:2], random)
                 radius = radius_map(seen, focus=random.uniform(0, 0.2))
                 stem = f'{name}_{view}' if split == 'train' else name
-                blurred = blur_by_radius(sharp, radius)
+                blurred = blur(sharp, radius)
                 Image.fromarray(sharp).save(part / split / 'target' / f'{stem}.png')
                 Image.fromarray(blurred).save(part / split / 'input' / f'{stem}.png')
                 np.save(part / split / 'radius' / f'{stem}.npy', radius.astype('f4'))

@@ -2,5 +2,15 @@
 
 from .defocus_pairs import DefocusPairDataset, LoadDefocusPair
 from .photos import photo_size, read_photo
+from .sharp_photos import LoadSharpPhoto, SharpPhotoDataset
+from .synthetic import SyntheticDefocus
 
-__all__ = ['DefocusPairDataset', 'LoadDefocusPair', 'photo_size', 'read_photo']
+__all__ = [
+    'DefocusPairDataset',
+    'LoadDefocusPair',
+    'LoadSharpPhoto',
+    'SharpPhotoDataset',
+    'SyntheticDefocus',
+    'photo_size',
+    'read_photo',
+]

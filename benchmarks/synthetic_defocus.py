@@ -1,0 +1,120 @@
+"""Times SyntheticDefocus: one crop on one core, and the whole data loader.
+
+`benchmarks/synthetic_defocus.py PHOTOS [--out FILE.json]`; PHOTOS is a folder of sharp
+photos. Crops differ in cost, so the distribution is over different crops.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmagic.registry import DATASETS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+import mmagic_inik  # noqa: F401  registers the data set
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / 'configs' / '_base_' / 'datasets' / 'synthetic.py'
+WARM_UP = 20
+
+
+def crops_per_core(loader: Config, count: int) -> dict:
+    """Cost of single crops in this process, on one thread.
+
+    Args:
+        loader (Config): ``train_dataloader``.
+        count (int): Crops to time.
+
+    Returns:
+        dict: Milliseconds per crop and crops per second.
+    """
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    dataset = DATASETS.build(loader.dataset)
+    for n in range(WARM_UP):
+        dataset[n]
+    seconds = []
+    for n in range(WARM_UP, WARM_UP + count):
+        start = time.perf_counter()
+        dataset[n]
+        seconds.append(time.perf_counter() - start)
+    milliseconds = 1e3 * np.array(seconds)
+    low, median, high = np.percentile(milliseconds, (10, 50, 90)).round(2)
+    return {
+        'crops': count,
+        'ms_per_crop': {'p10': low, 'median': median, 'p90': high},
+        'crops_per_second': round(1e3 / milliseconds.mean(), 1),
+    }
+
+
+def crops_of_loader(loader: Config, workers: int, count: int) -> dict:
+    """Throughput of the data loader, its consumer doing nothing.
+
+    Args:
+        loader (Config): ``train_dataloader``.
+        workers (int): Processes.
+        count (int): Crops to time, once every worker has delivered some.
+
+    Returns:
+        dict: Crops per second.
+    """
+    loader = loader.copy()
+    loader.num_workers = workers
+    batches: Iterator = iter(Runner.build_dataloader(loader))
+    for _ in range(4 * workers):
+        next(batches)
+    start = time.perf_counter()
+    for _ in range(count // loader.batch_size):
+        next(batches)
+    rate = count / (time.perf_counter() - start)
+    return {'workers': workers, 'crops': count, 'crops_per_second': round(rate, 1)}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('photos', type=Path)
+    parser.add_argument('--crops', type=int, default=400)
+    parser.add_argument('--workers', type=int, nargs='+', default=[1, os.cpu_count()])
+    parser.add_argument('--out', type=Path)
+    args = parser.parse_args()
+
+    init_default_scope('mmagic')
+    config = Config.fromfile(CONFIG)
+    results = {
+        'what': 'SyntheticDefocus: 256x256 crops, radii up to 12 px, all options on',
+        'device': platform.processor() or platform.machine(),
+        'cores': os.cpu_count(),
+        'versions': {'torch': torch.__version__, 'opencv': cv2.__version__},
+        'commit': subprocess.check_output(
+            ['git', '-C', ROOT, 'rev-parse', '--short', 'HEAD'], text=True
+        ).strip(),
+        'runs': [],
+    }
+    for cached in (False, True):
+        loader = config.train_dataloader
+        loader.dataset.data_root = str(args.photos)
+        loader.dataset.pipeline[0].use_cache = cached
+        run = {'photos_kept_in_memory': cached}
+        run['one_core'] = crops_per_core(loader, args.crops)
+        run['loader'] = [
+            crops_of_loader(loader, workers, args.crops) for workers in args.workers
+        ]
+        print(json.dumps(run, indent=2))
+        results['runs'].append(run)
+    if args.out:
+        args.out.write_text(json.dumps(results, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,8 +1,15 @@
+import os
+from unittest import mock
+
 import pytest
+import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
 
 import mmagic_inik  # noqa: F401
+
+# Tests run on two processes; threads of tiny convolutions would wait for one another.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +18,6 @@ def mmagic_scope():
     for manager in (DefaultScope, MMLogger, MessageHub):
         manager._instance_dict.clear()
     init_default_scope('mmagic')
+    # The tools set variables for their process, which here is the tests'.
+    with mock.patch.dict(os.environ):
+        yield

@@ -28,6 +28,16 @@ CONFIG = ROOT / 'configs' / '_base_' / 'datasets' / 'synthetic.py'
 WARM_UP = 20
 
 
+def processor() -> str:
+    """Its name, where Linux tells it."""
+    info = Path('/proc/cpuinfo')
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith('model name'):
+                return line.partition(':')[2].strip()
+    return platform.machine()
+
+
 def crops_per_core(loader: Config, count: int) -> dict:
     """Cost of single crops in this process, on one thread.
 
@@ -36,24 +46,27 @@ def crops_per_core(loader: Config, count: int) -> dict:
         count (int): Crops to time.
 
     Returns:
-        dict: Milliseconds per crop and crops per second.
+        dict: Milliseconds per crop; crops per second, and per second of CPU time,
+        which other programs on the machine do not change.
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     dataset = DATASETS.build(loader.dataset)
     for n in range(WARM_UP):
         dataset[n]
-    seconds = []
+    seconds, cpu_start = [], time.process_time()
     for n in range(WARM_UP, WARM_UP + count):
         start = time.perf_counter()
         dataset[n]
         seconds.append(time.perf_counter() - start)
+    cpu_seconds = time.process_time() - cpu_start
     milliseconds = 1e3 * np.array(seconds)
     low, median, high = np.percentile(milliseconds, (10, 50, 90)).round(2)
     return {
         'crops': count,
         'ms_per_crop': {'p10': low, 'median': median, 'p90': high},
         'crops_per_second': round(1e3 / milliseconds.mean(), 1),
+        'crops_per_cpu_second': round(count / cpu_seconds, 1),
     }
 
 
@@ -93,8 +106,9 @@ def main() -> None:
     config = Config.fromfile(CONFIG)
     results = {
         'what': 'SyntheticDefocus: 256x256 crops, radii up to 12 px, all options on',
-        'device': platform.processor() or platform.machine(),
+        'device': processor(),
         'cores': os.cpu_count(),
+        'load_before': os.getloadavg()[0],
         'versions': {'torch': torch.__version__, 'opencv': cv2.__version__},
         'commit': subprocess.check_output(
             ['git', '-C', ROOT, 'rev-parse', '--short', 'HEAD'], text=True

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 # Of one thread: PyTorch's threads wait for each other where cores are shared.
@@ -15,6 +16,10 @@ from .optics import Aperture
 # `_FINE_UP_TO`, and beyond it by this share of the radius. Between them the two
 # neighbours are mixed.
 _FINE_STEP, _FINE_UP_TO, _COARSE_STEP = 0.5, 4.0, 1 / 8
+
+
+# Kernels up to this side are applied directly, which is faster than by spectra.
+_LARGEST_DIRECT = 9
 
 
 class Layer(NamedTuple):
@@ -74,7 +79,8 @@ def render(
     for layer in layers:
         if layer.alpha is None or layer.alpha.any():
             color, alpha = _blur(layer, aperture, zones)
-            seen = color + (1 - alpha) * seen
+            seen *= 1 - alpha
+            seen += color
     inner = seen[:, margin : height - margin, margin : width - margin]
     return np.ascontiguousarray(inner.transpose(1, 2, 0))
 
@@ -150,28 +156,59 @@ def _blur(
 ) -> tuple[np.ndarray, np.ndarray | float]:
     """Blurred colour times cover (3, H, W), and blurred cover, (H, W) or one."""
     shares = list(_shares(layer.radius, layer.alpha))
-    planes = [layer.color.transpose(2, 0, 1)]
-    if layer.alpha is not None:
-        planes = [planes[0] * layer.alpha, layer.alpha[None]]
     alone = len(shares) * len(zones) == 1
+    # Colour times cover, cover if there are holes, and a plane of ones: points of
+    # different blur do not add up to white exactly, which it tells.
+    light = np.ones(
+        (3 + (layer.alpha is not None) + (not alone), *layer.color.shape[:2]),
+        np.float32,
+    )
+    light[:3] = layer.color.transpose(2, 0, 1)
+    if layer.alpha is not None:
+        light[:3] *= layer.alpha
+        light[3] = layer.alpha
+    blurred = _spread(light, shares, aperture, zones)
     if not alone:
-        # Points of different blur do not add up to white exactly; this plane tells.
-        planes.append(np.ones_like(planes[0][:1]))
-    light = np.concatenate(planes)
+        blurred[:-1] /= np.maximum(blurred[-1], 1e-4)
+    if layer.alpha is None:
+        return blurred[:3], 1.0
+    return blurred[:3], np.clip(blurred[3], 0, 1)
+
+
+def _spread(
+    light: np.ndarray, shares: Sequence, aperture: Aperture, zones: Sequence
+) -> np.ndarray:
+    """Planes of light (K, H, W), every point spread by its own function; the same."""
     height, width = light.shape[1:]
     size = [next_fast_len(side, real=True) for side in (height, width)]
-    spectrum = np.zeros((len(light), size[0], size[1] // 2 + 1), np.complex64)
+    spread, spectrum = np.zeros_like(light), None
+    # Fresh memory for every product would cost more than the product.
+    part, filtered = np.empty_like(light), np.empty_like(light[0])
     for radius, share in shares:
         for weight, field in zones:
-            part = share if weight is None else share * weight
-            if np.any(part):
-                term = rfft2(light * part, size)
-                term *= _transfer(aperture.psf(radius, field), size)
-                spectrum += term
-    blurred = irfft2(spectrum, size)[:, :height, :width]
-    if not alone:
-        blurred = blurred[:-1] / np.maximum(blurred[-1], 1e-4)
-    return blurred[:3], np.clip(blurred[3], 0, 1) if len(blurred) > 3 else 1.0
+            share_here = share if weight is None else share * weight
+            if not np.any(share_here):
+                continue
+            np.multiply(light, share_here, part)
+            psf = aperture.psf(radius, field)
+            if len(psf) == 1:
+                spread += part
+            elif len(psf) <= _LARGEST_DIRECT:
+                kernel = psf[::-1, ::-1]  # OpenCV correlates
+                for plane, of_part in zip(spread, part, strict=True):
+                    cv2.filter2D(
+                        of_part, -1, kernel, filtered, borderType=cv2.BORDER_CONSTANT
+                    )
+                    plane += filtered
+            else:
+                term = rfft2(part, size)
+                term *= _transfer(psf, size)
+                spectrum = (
+                    term if spectrum is None else np.add(spectrum, term, spectrum)
+                )
+    if spectrum is not None:
+        spread += irfft2(spectrum, size)[:, :height, :width]
+    return spread
 
 
 def _transfer(psf: np.ndarray, size: list[int]) -> np.ndarray:

@@ -238,6 +238,12 @@ def _cut(
     image: np.ndarray, top: int, left: int, height: int, width: int, margin: int
 ) -> np.ndarray:
     """A window and a margin around it, continued by reflection."""
+    if min(top, left) >= margin and (
+        top + height + margin <= image.shape[0]
+        and left + width + margin <= image.shape[1]
+    ):
+        rows = slice(top - margin, top + height + margin)
+        return image[rows, left - margin : left + width + margin]
     picked = []
     for start, length, side in zip(
         (top, left), (height, width), image.shape, strict=False

@@ -39,11 +39,11 @@ def run_tool(script: str) -> None:
 
     from .errors import InputError
 
-    _keep_paths_whole()
+    keep_paths_whole()
     path = Path(mmagic.__file__).parent / '.mim' / 'tools' / script
     try:
         if 'TORCHELASTIC_RUN_ID' in os.environ:
-            _end_with_launcher()
+            end_with_launcher()
             _join_cpu_group()
         sys.argv[1:] = spread_data_options(sys.argv[1:])
         runpy.run_path(str(path), run_name='__main__')
@@ -129,7 +129,7 @@ def _config_of(arguments: list[str]) -> str | None:
     return None
 
 
-def _keep_paths_whole() -> None:
+def keep_paths_whole() -> None:
     """Let paths with spaces and commas, and layouts, pass ``--cfg-options``.
 
     mmengine's parser takes spaces out of every value and splits it at commas; of a
@@ -157,7 +157,7 @@ def _keep_paths_whole() -> None:
     DictAction.__call__ = call_unless_layout
 
 
-def _end_with_launcher() -> None:
+def end_with_launcher() -> None:
     """Do not outlive torchrun, whose kill would leave the ranks writing on."""
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -14,8 +14,9 @@ from PIL import Image
 from mmagic_inik.errors import InputError
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
-DATA_SETS = sorted((ROOT / 'configs/_base_/datasets').glob('*.py'))
+BASES = ROOT / 'configs/_base_'
+CONFIGS = sorted(set((ROOT / 'configs').rglob('*.py')) - set(BASES.rglob('*.py')))
+DATA_SETS = sorted((BASES / 'datasets').glob('*.py'))
 HALVES = ('source', 'target')
 # They differ from the paper's recipe in data alone.
 OF_OTHER_DATA = ('iniknet_all_sets', 'iniknet_folders', 'iniknet_lfdof')
@@ -25,18 +26,24 @@ def load(name):
     return Config.fromfile(f'configs/{name}.py')
 
 
+def short_name(path):
+    return path.relative_to(ROOT / 'configs').with_suffix('').as_posix()
+
+
 @pytest.mark.parametrize(
     ('registry', 'names'),
     [
         (
             MODELS,
-            'INRAtomBank DuplexConvLSTM InverseFilterHead UNet INIKNet '
-            'MultiScaleRestorer FrequencyLoss LPIPSLoss MultiScaleLoss',
+            'INRAtomBank DuplexConvLSTM InverseFilterHead UNet TappedBackbone INIKNet '
+            'MultiScaleRestorer FrequencyLoss LPIPSLoss MultiScaleLoss '
+            'PerSizeINRAtomBank MatrixAtomBank ConvNeck TappedBackbone '
+            'UnidirectionalConvLSTM UnidirectionalINIKNet',
         ),
         (METRICS, 'ImageQuality'),
         (DATASETS, 'DefocusPairDataset SharpPhotoDataset'),
         (TRANSFORMS, 'LoadDefocusPair LoadSharpPhoto SyntheticDefocus'),
-        (HOOKS, 'StrictCheckpointHook'),
+        (HOOKS, 'StrictCheckpointHook ValidationSheetHook'),
         (LOOPS, 'FastResumeTrainLoop'),
     ],
     ids=['models', 'metrics', 'datasets', 'transforms', 'hooks', 'loops'],
@@ -49,7 +56,7 @@ def test_parts_are_in_mmagics_registries(registry, names):
 @pytest.mark.parametrize(
     'path',
     [path for path in CONFIGS if path.stem not in OF_OTHER_DATA],
-    ids=lambda path: path.stem,
+    ids=short_name,
 )
 def test_config_builds_trains_one_step_and_predicts(path):
     config = Config.fromfile(path)
@@ -148,7 +155,7 @@ def test_configs_of_other_data_share_the_recipe(name):
     assert ours.train_dataloader.batch_size == theirs.train_dataloader.batch_size
 
 
-@pytest.mark.parametrize('path', [*CONFIGS, *DATA_SETS], ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [*CONFIGS, *DATA_SETS], ids=short_name)
 def test_every_data_set_and_metric_builds(path):
     config = Config.fromfile(path)
     for split in ('train', 'val', 'test'):

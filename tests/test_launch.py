@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config, DictAction
 
 from mmagic_inik.errors import InputError
-from mmagic_inik.launch import _keep_paths_whole, spread_data_options
+from mmagic_inik.launch import keep_paths_whole, spread_data_options
 
 CONFIG = 'configs/iniknet_dpdd.py'
 
@@ -60,7 +60,7 @@ def _final(arguments):
 def whole_paths(monkeypatch):
     for name in ('_parse_iterable', '__call__'):
         monkeypatch.setattr(DictAction, name, DictAction.__dict__[name])
-    _keep_paths_whole()
+    keep_paths_whole()
 
 
 @pytest.mark.usefixtures('whole_paths')

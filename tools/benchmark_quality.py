@@ -5,7 +5,6 @@ Every image's scores are on disk at once: after a kill, the same command goes on
 
 import argparse
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -23,11 +22,11 @@ from mmagic_inik.benchmark.contenders import (
     build_contender,
     untouched_input,
 )
+from mmagic_inik.benchmark.origin import describe_commit, describe_device
 from mmagic_inik.benchmark.published import published_parameters, published_scores
 from mmagic_inik.benchmark.records import ImageRecords
 from mmagic_inik.benchmark.scoring import (
     PhotoSet,
-    describe_device,
     open_test_set,
     restore,
     run_of,
@@ -45,7 +44,6 @@ from mmagic_inik.evaluation import ImageQuality
 from mmagic_inik.evaluation.image_quality import DEFINITIONS, format_score
 from mmagic_inik.visualization.gallery import Case, best_median_worst, gallery
 
-ROOT = Path(__file__).resolve().parent.parent
 LARGER_IS_BETTER = ('PSNR', 'SSIM_7x7', 'SSIM_11x11')
 
 
@@ -171,20 +169,6 @@ def open_test_sets(args: argparse.Namespace) -> list[PhotoSet]:
         )
         for given in args.data
     ]
-
-
-def describe_commit() -> str:
-    """The commit of this repository, with a mark where files differ from it."""
-    try:
-        git = subprocess.run(
-            ['git', 'describe', '--always', '--dirty', '--exclude=*', '--abbrev=12'],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-    except OSError:  # no git
-        return 'unknown'
-    return git.stdout.strip() or 'unknown'
 
 
 def notes(models: Sequence[Contender], sets: Sequence[PhotoSet], args) -> str:

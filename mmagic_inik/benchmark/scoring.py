@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from mmengine.utils import ProgressBar
 
 from ..evaluation import ImageQuality
 from .contenders import Contender
+from .origin import describe_device
 from .records import ImageRecords, Run
 
 
@@ -186,10 +186,3 @@ def score_all(
                 bar.update()
         model.module.to('cpu')
     print(file=sys.stderr)
-
-
-def describe_device(device: str) -> str:
-    """The processor's name."""
-    if device.startswith('cuda'):
-        return torch.cuda.get_device_name(device)
-    return f'CPU ({platform.machine()})'

@@ -3,17 +3,27 @@
 ``MultiScaleRestorer`` is imported by the package itself, since it needs all of MMagic.
 """
 
+from .ablation_banks import MatrixAtomBank, PerSizeINRAtomBank
 from .atom_banks import INRAtomBank
+from .conv_neck import ConvNeck
 from .duplex_conv_lstm import ConvLSTMCell, DuplexConvLSTM
 from .iniknet import INIKNet
 from .inverse_filter_head import InverseFilterHead
+from .tapped_backbone import TappedBackbone
 from .unet import UNet
+from .unidirectional import UnidirectionalConvLSTM, UnidirectionalINIKNet
 
 __all__ = [
     'ConvLSTMCell',
+    'ConvNeck',
     'DuplexConvLSTM',
     'INIKNet',
     'INRAtomBank',
     'InverseFilterHead',
+    'MatrixAtomBank',
+    'PerSizeINRAtomBank',
+    'TappedBackbone',
     'UNet',
+    'UnidirectionalConvLSTM',
+    'UnidirectionalINIKNet',
 ]

@@ -1,5 +1,7 @@
 """Banks of base atoms, from which the inverse kernels are composed."""
 
+from collections.abc import Sequence
+
 import torch
 from mmagic.registry import MODELS
 from mmengine.model import BaseModule
@@ -58,20 +60,12 @@ class INRAtomBank(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        kernel_sizes = tuple(kernel_sizes)
         if min(num_atoms, hidden_channels) < 1:
             raise ValueError(
                 'num_atoms and hidden_channels must be positive, got '
                 f'{num_atoms} and {hidden_channels}'
             )
-        if (
-            not kernel_sizes
-            or list(kernel_sizes) != sorted(set(kernel_sizes))
-            or any(size < 1 or size % 2 == 0 for size in kernel_sizes)
-        ):
-            raise ValueError(
-                f'kernel_sizes must be odd, positive and rising, got {kernel_sizes}'
-            )
+        kernel_sizes = checked_sizes(kernel_sizes)
         if frequencies not in FREQUENCIES:
             raise ValueError(
                 f'frequencies must be in {FREQUENCIES}, got {frequencies!r}'
@@ -162,6 +156,28 @@ class INRAtomBank(BaseModule):
         # θ = 0 at the centre.
         cos = cos_sin[:, :1].masked_fill(at_center, 1)
         return torch.cat([radius / 2**0.5, (cos + 1) / 2, (cos_sin[:, 1:] + 1) / 2], 1)
+
+
+def checked_sizes(kernel_sizes: Sequence[int]) -> tuple[int, ...]:
+    """The sizes of a bank, if they can be such.
+
+    Args:
+        kernel_sizes (Sequence[int]): M_r.
+
+    Returns:
+        tuple[int, ...]: The same.
+
+    Raises:
+        ValueError: If they are not odd, positive and rising.
+    """
+    sizes = tuple(kernel_sizes)
+    if (
+        not sizes
+        or list(sizes) != sorted(set(sizes))
+        or any(size < 1 or size % 2 == 0 for size in sizes)
+    ):
+        raise ValueError(f'kernel_sizes must be odd, positive and rising, got {sizes}')
+    return sizes
 
 
 def _grid(size: int) -> Tensor:

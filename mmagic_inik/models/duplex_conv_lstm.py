@@ -118,18 +118,49 @@ class DuplexConvLSTM(BaseModule):
         self, cell: ConvLSTMCell, inputs: list[Tensor], features: list[Tensor]
     ) -> list[Tensor]:
         """Hidden states of one pass, in the order of ``inputs``."""
-        h = c = torch.zeros_like(inputs[0])
-        hidden_states = []
+        state, hidden_states = None, []
         for x, feature in zip(inputs, features, strict=True):
-            h = _resize(h, x)
-            c = feature if self.cell_state == 'feature' else _resize(c, x)
-            h, c = cell(x, h, c)
-            hidden_states.append(h)
+            state = advance(cell, x, feature, state, self.cell_state)
+            hidden_states.append(state[0])
         return hidden_states
 
 
-def _resize(state: Tensor, like: Tensor) -> Tensor:
-    """Bilinear (no antialias) resize to the sides of ``like``."""
-    if state.shape[-2:] == like.shape[-2:]:
-        return state
-    return F.interpolate(state, like.shape[-2:], mode='bilinear', align_corners=False)
+def advance(
+    cell: ConvLSTMCell,
+    x: Tensor,
+    feature: Tensor,
+    state: tuple[Tensor, Tensor] | None,
+    cell_state: str,
+) -> tuple[Tensor, Tensor]:
+    """Take a cell to the next scale.
+
+    Args:
+        cell (ConvLSTMCell): The cell.
+        x (Tensor): What it reads at this scale, (B, C, H, W).
+        feature (Tensor): Normalised feature of this scale, same shape.
+        state (tuple[Tensor, Tensor], optional): h and c of the scale before, of any
+            sides; None at the first scale, where both are zero.
+        cell_state (str): As in :class:`DuplexConvLSTM`.
+
+    Returns:
+        tuple[Tensor, Tensor]: h and c of this scale, shape of ``x``.
+    """
+    h, c = state or (torch.zeros_like(x), torch.zeros_like(x))
+    h = resize(h, x)
+    c = feature if cell_state == 'feature' else resize(c, x)
+    return cell(x, h, c)
+
+
+def resize(x: Tensor, like: Tensor) -> Tensor:
+    """Resize bilinearly, without antialiasing.
+
+    Args:
+        x (Tensor): (B, C, h, w).
+        like (Tensor): With sides H and W.
+
+    Returns:
+        Tensor: (B, C, H, W).
+    """
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return F.interpolate(x, like.shape[-2:], mode='bilinear', align_corners=False)

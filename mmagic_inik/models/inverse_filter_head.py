@@ -44,11 +44,20 @@ class InverseFilterHead(BaseModule):
         ValueError: If a number is not positive or ``fusion`` is unknown.
 
     Example:
+        A training step on the features of any network, here of one convolution; one
+        feature may serve for both.
+
         >>> import torch
         >>> from mmagic_inik.models import INRAtomBank
+        >>> network = torch.nn.Conv2d(3, 16, 3, padding=1)
         >>> head = InverseFilterHead(16, INRAtomBank(num_atoms=4))
-        >>> image, feature = torch.rand(1, 3, 9, 7), torch.rand(1, 16, 9, 7)
-        >>> head(image, feature, feature).shape
+        >>> adam = torch.optim.Adam([*network.parameters(), *head.parameters()])
+        >>> blurred, sharp = torch.rand(2, 1, 3, 9, 7)
+        >>> feature = network(blurred)
+        >>> restored = head(blurred, feature, feature)
+        >>> (restored - sharp).square().mean().backward()
+        >>> adam.step()
+        >>> restored.shape
         torch.Size([1, 3, 9, 7])
     """
 

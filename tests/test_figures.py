@@ -6,7 +6,16 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mmagic_inik.visualization.figures import atom_sheet, comparison, weight_maps
+from mmagic_inik.visualization import (
+    Prediction,
+    atom_comparison,
+    atom_sheet,
+    comparison,
+    size_map,
+    validation_sheet,
+    weight_maps,
+)
+from mmagic_inik.visualization.validation_sheet import as_pixels
 
 RNG = np.random.default_rng(0)
 
@@ -83,9 +92,41 @@ def test_weight_maps(count, rows, columns, kind):
     assert [image.axes.get_title() for image in images] == labels
     for image, values in zip(images, maps, strict=True):
         np.testing.assert_array_equal(image.get_array(), values)
-        assert not image.axes.axison
+        # Centres of pixels lie at whole numbers.
+        assert image.get_extent() == [-0.5, 8.5, 5.5, -0.5]
     # Places in the grid that no map takes stay empty.
-    assert not any(axis.axison for axis in figure.axes[: rows * columns])
+    assert sum(axis.axison for axis in figure.axes[: rows * columns]) == count
+    assert images[columns * (rows - 1)].axes.get_xlabel() == 'x in pixels'
+
+
+def test_maps_are_reduced_by_means_and_keep_their_axes():
+    maps = np.arange(2 * 8 * 12, dtype=np.float32).reshape(2, 8, 12)
+    figure = weight_maps(maps, ['a', 'b'], 't', diverging=False, max_side=6)
+    for image, values in zip(_shown(figure), maps, strict=True):
+        means = values.reshape(4, 2, 6, 2).mean((1, 3))
+        np.testing.assert_allclose(image.get_array(), means)
+        assert image.get_extent() == [-0.5, 11.5, 7.5, -0.5]
+
+
+def test_size_map():
+    photos = [RNG.integers(0, 256, (20, 30, 3), np.uint8) for _ in range(2)]
+    sizes = np.linspace(1, 9, 600, dtype=np.float32).reshape(20, 30)
+    sizes[0, 0] = 1e6
+    places = [(3, 4), (20, 10)]
+    figure = size_map(photos, ['blurred', 'restored'], sizes, places, 'a$b')
+    assert _drawn(figure).std() > 0
+    *shown, size = _shown(figure)
+    for image, photo in zip(shown, photos, strict=True):
+        np.testing.assert_array_equal(image.get_array(), photo)
+    np.testing.assert_array_equal(size.get_array(), sizes)
+    # One wild pixel does not stretch the scale.
+    assert size.get_clim() == pytest.approx((1.08, 8.95), abs=0.02)
+    (bar,) = _bars(figure)
+    assert bar.get_ylabel() == 'pixels'
+    for axis in (shown[0].axes, size.axes):
+        marks = [line.get_xydata()[0].tolist() for line in axis.lines[::2]]
+        assert marks == [list(place) for place in places]
+        assert [text.get_text() for text in axis.texts] == ['1', '2']
 
 
 def test_scale_of_weights_spans_all_maps():
@@ -156,3 +197,61 @@ def test_tensors_of_a_network_in_training_can_be_drawn():
     assert len(_shown(atom_sheet(atoms))) == 6
     maps = torch.rand(2, 4, 5, requires_grad=True)
     assert len(_shown(weight_maps(maps, ['a', 'b'], 't', diverging=False))) == 2
+
+
+@pytest.mark.parametrize('in_space', [True, False], ids=['space', 'frequency'])
+def test_atom_comparison(in_space):
+    atoms = _atoms()
+    figure = atom_comparison(atoms, in_space)
+    assert _drawn(figure).std() > 0
+    images = _shown(figure)
+    # Rows 3×3 and 7×7; three atoms and three that were resized.
+    assert len(images) == 2 * 6
+    assert len(_bars(figure)) == 2
+    titles = [image.axes.get_title() for image in images[:6]]
+    assert titles == ['n = 1', 'n = 2', 'n = 3'] * 2
+    for row in (images[:6], images[6:]):
+        assert len({image.get_clim() for image in row}) == 1
+    # The largest size is the one that is resized: both halves show the same.
+    for own, resized in zip(images[6:9], images[9:], strict=True):
+        np.testing.assert_allclose(own.get_array(), resized.get_array(), rtol=1e-5)
+    half = 3.5 if in_space else 0.5
+    assert images[-1].get_extent() == [-half, half, half, -half]
+    if in_space:
+        # At 3×3 corners, edges' middles and the centre are samples, times (7/3)².
+        samples = atoms[2][:, ::3, ::3].numpy() * (7 / 3) ** 2
+        for image, atom in zip(images[3:6], samples, strict=True):
+            np.testing.assert_allclose(image.get_array(), atom, rtol=1e-5)
+    else:
+        # Zero frequency is the sum.
+        for image, atom in zip(images[:3], atoms[1], strict=True):
+            gain = image.get_array()[32, 32]
+            assert gain == pytest.approx(abs(atom.sum().item()), rel=1e-4)
+
+
+@pytest.mark.parametrize('target', [True, False], ids=['target', 'no target'])
+@pytest.mark.parametrize('sizes', [None, (1,), (1, 3, 5)], ids=str)
+def test_validation_sheet(target, sizes):
+    names = ['input', 'restored', 'target'][: 2 + target]
+    photos = {n: RNG.integers(0, 256, (24, 36, 3), np.uint8) for n in names}
+    prediction = None
+    if sizes:
+        mu = torch.rand(len(sizes), 24, 36).softmax(0)
+        atoms = [torch.ones(2, size, size) for size in sizes]
+        prediction = Prediction(mu, torch.zeros(2, 24, 36), atoms, None, True)
+    figure = validation_sheet(photos, prediction, 'validation, a$b', 12)
+    pixels = as_pixels(figure, 60)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape[2] == 3
+    assert pixels.std() > 0
+    images = _shown(figure)
+    assert [image.axes.get_title() for image in images[: len(names)]] == names
+    assert images[0].get_array().shape == (8, 12, 3)
+    assert images[0].get_extent() == [-0.5, 35.5, 23.5, -0.5]
+    if sizes is None:
+        assert len(images) == len(names)
+        return
+    assert [i.axes.get_title() for i in images[len(names) + 1 :]] == [
+        f'μ of {size} × {size}' for size in sizes
+    ]
+    assert [bar.get_ylabel() for bar in _bars(figure)] == ['pixels', 'weight']

@@ -18,6 +18,7 @@ from mmengine.utils import track_iter_progress
 
 from mmagic_inik.datasets import read_photo
 from mmagic_inik.visualization import (
+    HeadWatch,
     atom_sheet,
     comparison,
     most_different,
@@ -53,6 +54,7 @@ def draw(model: torch.nn.Module, data: Path, folder: Path) -> None:
     for path in track_iter_progress(sorted((data / 'input').glob('*.png'))):
         blurred, sharp = read_photo(path), read_photo(data / 'target' / path.name)
         y = torch.from_numpy(blurred).permute(2, 0, 1)[None].float() / 255
+        watch = HeadWatch(network.head)
         restored = model(y)[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
         restored = np.rint(restored).astype(np.uint8)
         titles = [
@@ -64,14 +66,13 @@ def draw(model: torch.nn.Module, data: Path, folder: Path) -> None:
             [blurred, restored, sharp], titles, most_different(blurred, sharp, DETAIL)
         )
         figure.savefig(folder / f'{path.stem}_restored.png', dpi=110)
-        size_features, shape_features = network.extract(network.pyramid(y))
-        mu, omega = network.head.predict_weights(size_features[0], shape_features[0])
+        prediction = watch.stop(*blurred.shape[:2])
         maps = weight_maps(
-            mu[0], sizes, f'μ: weight of each kernel size, {path.stem}', False
+            prediction.mu, sizes, f'μ: weight of each kernel size, {path.stem}', False
         )
         maps.savefig(folder / f'{path.stem}_mu.png', dpi=110)
         maps = weight_maps(
-            omega[0], numbers, f'ω: weight of each atom, {path.stem}', True
+            prediction.omega, numbers, f'ω: weight of each atom, {path.stem}', True
         )
         maps.savefig(folder / f'{path.stem}_omega.png', dpi=110)
 

@@ -1,6 +1,12 @@
-"""What keeps MMagic's runs safe and resumable."""
+"""What keeps MMagic's runs safe, resumable and visible."""
 
 from .checkpoints import StrictCheckpointHook, load_checkpoint_file
 from .loops import FastResumeTrainLoop
+from .sheet_hook import ValidationSheetHook
 
-__all__ = ['FastResumeTrainLoop', 'StrictCheckpointHook', 'load_checkpoint_file']
+__all__ = [
+    'FastResumeTrainLoop',
+    'StrictCheckpointHook',
+    'ValidationSheetHook',
+    'load_checkpoint_file',
+]

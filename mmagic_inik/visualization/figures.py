@@ -5,10 +5,15 @@ Every function returns a matplotlib figure; ``figure.savefig(path)`` writes it.
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor
+
+EXPECTED_SIZE = 'expected kernel size $\\Sigma\\,\\mu_r M_r$'
 
 
 def comparison(
@@ -89,7 +94,11 @@ def most_different(a: np.ndarray, b: np.ndarray, side: int) -> tuple[int, int, i
 
 
 def weight_maps(
-    maps: Tensor | np.ndarray, labels: Sequence[str], title: str, diverging: bool
+    maps: Tensor | np.ndarray,
+    labels: Sequence[str],
+    title: str,
+    diverging: bool,
+    max_side: int | None = None,
 ) -> Figure:
     """Maps of weights on one colour scale.
 
@@ -99,72 +108,155 @@ def weight_maps(
         title (str): Of the figure.
         diverging (bool): Whether the scale is centred at zero, for signed weights;
             else it spans the values.
+        max_side (int, optional): Longest side drawn, in pixels; the mean of the pixels
+            in between is shown. Default: None, all.
 
     Returns:
-        Figure: A grid with one colour bar.
+        Figure: A grid with one colour bar; axes in pixels of ``maps``.
     """
-    maps = _as_array(maps)
+    maps = as_array(maps)
+    extent = pixel_extent(*maps.shape[1:])
     height, width = maps.shape[1:]
+    maps = [reduce_image(plane, max_side) for plane in maps]
     rows = -(-len(maps) // 5)
     columns = -(-len(maps) // rows)
     figure = Figure(
-        figsize=(3.2 * columns + 0.8, (3.2 * height / width + 0.3) * rows + 0.5),
+        figsize=(3.2 * columns + 1.2, (3.2 * height / width + 0.3) * rows + 0.8),
         layout='constrained',
     )
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    limit = float(np.abs(maps).max())
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    limit = max(float(np.abs(plane).max()) for plane in maps)
     scale = (
         dict(cmap='PuOr', vmin=-limit, vmax=limit)
         if diverging
-        else dict(cmap='cividis', vmin=float(maps.min()), vmax=limit)
+        else dict(
+            cmap='cividis', vmin=min(float(plane.min()) for plane in maps), vmax=limit
+        )
     )
-    for axis in axes:
+    for axis in axes.flat[len(maps) :]:
         axis.set_axis_off()
-    for axis, values, label in zip(axes, maps, labels, strict=False):
-        shown = axis.imshow(values, **scale)
+    for axis, values, label in zip(axes.flat, maps, labels, strict=False):
+        shown = axis.imshow(values, extent=extent, **scale)
         axis.set_title(label)
+    label_pixels(axes[-1, 0])
     figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.01, label='weight')
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     return figure
 
 
-def atom_sheet(atoms: Sequence[Tensor | np.ndarray]) -> Figure:
-    """All atoms at all sizes above one, each size on a colour scale of its own.
+def size_map(
+    photos: Sequence[np.ndarray],
+    titles: Sequence[str],
+    sizes: Tensor | np.ndarray,
+    places: Sequence[tuple[int, int]],
+    title: str,
+    max_side: int | None = None,
+) -> Figure:
+    """Photographs and the map of the expected kernel size.
 
     Args:
-        atoms (Sequence[Tensor | np.ndarray]): R arrays (N, M_r, M_r).
+        photos (Sequence[np.ndarray]): (H, W, 3) uint8 RGB each, of equal size.
+        titles (Sequence[str]): One per photograph.
+        sizes (Tensor | np.ndarray): Expected kernel size in pixels, (H, W). Its scale
+            leaves out the lowest and highest hundredth of the values.
+        places (Sequence[tuple[int, int]]): Columns and rows (x, y) to mark by a number.
+        title (str): Of the figure.
+        max_side (int, optional): Longest side drawn, in pixels. Default: None, all.
 
     Returns:
-        Figure: One row per size, one column per atom; axes in pixels from the centre.
+        Figure: One row with a colour bar; axes in pixels of the photograph.
     """
-    atoms = [_as_array(atom) for atom in atoms if atom.shape[-1] > 1]
-    count = len(atoms[0])
+    sizes = as_array(sizes)
+    height, width = sizes.shape
+    extent = pixel_extent(height, width)
+    count = len(photos) + 1
     figure = Figure(
-        figsize=(1.6 * count + 1.4, 1.6 * len(atoms) + 0.6), layout='constrained'
+        figsize=(4.4 * count + 1.4, 4.4 * height / width + 1.1), layout='constrained'
     )
-    axes = figure.subplots(len(atoms), count, squeeze=False)
-    for n, axis in enumerate(axes[0]):
-        axis.set_title(f'n = {n + 1}', fontsize='medium')
-    for row, of_size in zip(axes, atoms, strict=True):
-        size = of_size.shape[-1]
-        limit = float(np.abs(of_size).max())
-        half = size / 2
-        for n, (axis, atom) in enumerate(zip(row, of_size, strict=True)):
-            shown = axis.imshow(
-                atom,
-                cmap='PuOr',
-                vmin=-limit,
-                vmax=limit,
-                extent=(-half, half, half, -half),
-            )
-            axis.set_xticks([-(size // 2), 0, size // 2])
-            axis.set_yticks([-(size // 2), 0, size // 2] if n == 0 else [])
-            axis.tick_params(labelsize='x-small')
-        row[0].set_ylabel(f'{size} × {size}')
-        figure.colorbar(shown, ax=row, shrink=0.9)
-    figure.suptitle('Base atoms v at every size (axes in pixels)')
+    axes = figure.subplots(1, count, sharex=True, sharey=True)
+    for axis, photo, name in zip(axes, photos, titles, strict=False):
+        axis.imshow(reduce_image(photo, max_side), extent=extent)
+        axis.set_title(name)
+    low, high = robust_range(sizes)
+    shown = axes[-1].imshow(
+        reduce_image(sizes, max_side),
+        cmap='cividis',
+        vmin=low,
+        vmax=high,
+        extent=extent,
+    )
+    axes[-1].set_title(EXPECTED_SIZE)
+    figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.01, extend='both', label='pixels')
+    for axis in (axes[0], axes[-1]):
+        mark_places(axis, places)
+    label_pixels(axes[0])
+    figure.suptitle(title, parse_math=False)
     return figure
 
 
-def _as_array(values: Tensor | np.ndarray) -> np.ndarray:
+def robust_range(values: np.ndarray) -> tuple[float, float]:
+    """Limits of a colour scale that a few outlying pixels do not stretch.
+
+    Args:
+        values (np.ndarray): Any shape.
+
+    Returns:
+        tuple[float, float]: First and 99th percentile.
+    """
+    low, high = np.percentile(values, (1, 99))
+    return float(low), float(high)
+
+
+def mark_places(axis: Axes, places: Sequence[tuple[int, int]]) -> None:
+    """Mark pixels by numbers from one, readable on any background.
+
+    Args:
+        axis (Axes): In pixels.
+        places (Sequence[tuple[int, int]]): Columns and rows (x, y).
+    """
+    outline = [withStroke(linewidth=2.5, foreground='black')]
+    for number, (x, y) in enumerate(places, 1):
+        axis.plot(x, y, 'o', mfc='none', mec='black', ms=9, mew=3)
+        axis.plot(x, y, 'o', mfc='none', mec='white', ms=9, mew=1.5)
+        axis.annotate(
+            str(number),
+            (x, y),
+            xytext=(7, 5),
+            textcoords='offset points',
+            color='white',
+            weight='bold',
+            path_effects=outline,
+        )
+
+
+def reduce_image(image: np.ndarray, max_side: int | None) -> np.ndarray:
+    """Reduce an image by means over pixels; a small one is returned as it is.
+
+    Args:
+        image (np.ndarray): (H, W) or (H, W, 3), uint8 or float32.
+        max_side (int | None): Longest side wanted, in pixels; None: any.
+
+    Returns:
+        np.ndarray: Same type and proportions.
+    """
+    if max_side is None or max(image.shape[:2]) <= max_side:
+        return image
+    scale = max_side / max(image.shape[:2])
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def pixel_extent(height: int, width: int) -> tuple[float, float, float, float]:
+    """Where an image lies on axes that count its pixels' centres from zero."""
+    return -0.5, width - 0.5, height - 0.5, -0.5
+
+
+def label_pixels(axis: Axes) -> None:
+    """Name the unit of an image's axes."""
+    axis.set_xlabel('x in pixels')
+    axis.set_ylabel('y in pixels')
+
+
+def as_array(values: Tensor | np.ndarray) -> np.ndarray:
+    """Values of a tensor, wherever it is."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else values

@@ -1,8 +1,8 @@
 """Runs MMagic's own ``tools/train.py`` and ``tools/test.py``.
 
 What is added: processes can be distributed over CPUs, a config's variables about data
-(``--cfg-options data_root=PATH``) reach every data set, and what a user can mend is
-said in one sentence.
+(``--cfg-options data_root=PATH``) reach every data set, a config can name classes in
+files beside it, and what a user can mend is said in one sentence.
 """
 
 import ctypes
@@ -45,6 +45,7 @@ def run_tool(script: str) -> None:
         if 'TORCHELASTIC_RUN_ID' in os.environ:
             end_with_launcher()
             _join_cpu_group()
+        find_modules_of(_config_of(sys.argv[1:]))
         sys.argv[1:] = spread_data_options(sys.argv[1:])
         runpy.run_path(str(path), run_name='__main__')
         _leave_group()
@@ -127,6 +128,26 @@ def _config_of(arguments: list[str]) -> str | None:
                 raise InputError(f'config {argument} does not exist')
             return argument
     return None
+
+
+def find_modules_of(config: str | None) -> None:
+    """Let a config name classes in files of the user's, such as ``backbones.Plain``.
+
+    They are looked for in the config's own folder, as its ``_base_`` is, and then in
+    the current one, where ``python -m`` looks: the copy of a config in a work directory
+    has no such files beside it. Both come after whatever is installed, so that a
+    ``datasets.py`` of the user's is not taken for a package of that name. Workers of
+    data loaders inherit the search path, however they are started.
+
+    Args:
+        config (str | None): Path of the config file; None: the current folder alone.
+    """
+    folders = [Path.cwd()]
+    if config is not None:
+        folders.insert(0, Path(config).absolute().parent)
+    for folder in map(str, folders):
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def keep_paths_whole() -> None:

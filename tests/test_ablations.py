@@ -356,11 +356,16 @@ def trains(config, options):
     sample = DataSample(gt_img=sharp)
     sample.set_metainfo(dict(img_channel_order='RGB', gt_channel_order='RGB'))
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    reached = set()
+    for name, parameter in model.named_parameters():
+        parameter.register_post_accumulate_grad_hook(lambda _, n=name: reached.add(n))
     logged = model.train_step(
         dict(inputs=[blurred], data_samples=[sample]),
         build_optim_wrapper(model, config.optim_wrapper),
     )
     assert math.isfinite(logged['loss'])
+    # Or DDP, which waits for every gradient, would refuse the next step.
+    assert reached == before.keys()
     changed = {
         n.split('.')[1] for n, p in model.named_parameters() if (p != before[n]).any()
     }

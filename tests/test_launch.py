@@ -1,10 +1,17 @@
 import argparse
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config, DictAction
 
 from mmagic_inik.errors import InputError
-from mmagic_inik.launch import keep_paths_whole, spread_data_options
+from mmagic_inik.launch import (
+    find_modules_of,
+    keep_paths_whole,
+    spread_data_options,
+)
 
 CONFIG = 'configs/iniknet_dpdd.py'
 
@@ -171,6 +178,45 @@ def test_options_may_come_before_the_config():
 def test_absent_config_is_named():
     with pytest.raises(InputError, match='config absent.py does not exist'):
         spread_data_options(['absent.py'])
+
+
+@pytest.fixture
+def search_path(monkeypatch):
+    monkeypatch.setattr(sys, 'path', sys.path[:])
+    return sys.path
+
+
+@pytest.mark.usefixtures('search_path')
+def test_modules_are_found_beside_the_config_then_here(tmp_path, monkeypatch):
+    for folder, names in (
+        ('beside', ('in_both', 'only_beside')),
+        ('here', ('in_both', 'only_here', 'tifffile')),
+    ):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f'{name}.py').touch()
+    monkeypatch.chdir(tmp_path / 'here')
+    find_modules_of('../beside/config.py')
+    # Wherever the process goes, the names mean the same.
+    monkeypatch.chdir(tmp_path)
+    for name, folder in (
+        ('in_both', 'beside'),
+        ('only_beside', 'beside'),
+        ('only_here', 'here'),
+    ):
+        path = Path(find_spec(name).origin)
+        assert path.samefile(tmp_path / folder / f'{name}.py')
+    # What is installed keeps its name.
+    monkeypatch.delitem(sys.modules, 'tifffile', raising=False)
+    assert not Path(find_spec('tifffile').origin).is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize('config', [None, 'config.py', './config.py'])
+def test_a_folder_is_searched_once(search_path, tmp_path, monkeypatch, config):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        find_modules_of(config)
+    assert search_path.count(str(tmp_path)) == 1
 
 
 @pytest.mark.usefixtures('whole_paths')

@@ -1,6 +1,8 @@
 """INIKNet's parts with other networks, by the real tools, on made photos."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ from mmagic_inik.launch import run_tool
 
 ROOT = Path(__file__).parents[1]
 MIXED = ROOT / 'configs' / 'mixed'
+ABLATIONS = ROOT / 'configs' / 'ablations'
 DEMO = ROOT / 'configs' / 'iniknet_demo.py'
 NAFNET = dict(mid_channels=4, enc_blk_nums='1,1,1,1')
 RESTORMER = dict(dim=8, num_blocks='1,1,1,1', num_refinement_blocks=1)
@@ -37,20 +40,23 @@ def prefixed(prefix, options):
 
 
 NETWORK = 'backbone.network'
+UNET = {k: v for k, v in INIKNET.items() if k != 'backbone.channels'} | {
+    'backbone.base_channels': 4,
+    'backbone.num_res_blocks': 1,
+}
 TINY = {
     'iniknet_nafnet_dpdd': INIKNET | prefixed(NETWORK, NAFNET),
     'iniknet_restormer_dpdd': INIKNET | prefixed(NETWORK, RESTORMER),
     'nafnet_dpdd': NAFNET,
     'restormer_dpdd': RESTORMER,
-    'iniknet_gopro': {k: v for k, v in INIKNET.items() if k != 'backbone.channels'}
-    | {'backbone.base_channels': 4, 'backbone.num_res_blocks': 1},
+    'iniknet_gopro': UNET,
 }
 
 
 def options(name, data, **more):
     """`--cfg-options` for two iterations of a narrow network on crops of 32 × 32."""
     crop = 6 if 'gopro' in name else 1
-    given = prefixed('model.generator', TINY[name]) | {
+    given = prefixed('model.generator', TINY.get(name, UNET)) | {
         'data_root': data,
         'model.loss.losses.lpips': None,
         'train_cfg.max_iters': 2,
@@ -88,8 +94,11 @@ def data(tmp_path):
 @pytest.fixture
 def tool(monkeypatch, tmp_path, capfd):
     """Runs a tool in this process, which has imported MMagic already."""
+    path = sys.path[:]
 
     def run(script, *arguments):
+        monkeypatch.setattr(sys, 'path', path[:])
+        sys.modules.pop('backbones', None)
         monkeypatch.setattr(sys, 'argv', [script, *map(str, arguments)])
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv('LOCAL_RANK', '0')
@@ -183,37 +192,60 @@ def test_gopro_reaches_the_network_as_rgb(tmp_path, split):
     torch.testing.assert_close(target, torch.tensor(expected))
 
 
-def test_backbone_in_a_file_of_ones_own(tool, data, tmp_path, monkeypatch):
-    (tmp_path / 'backbones.py').write_text(
+@pytest.fixture
+def own(tmp_path):
+    """A config in a folder of its own, with the file of its backbone."""
+    folder = tmp_path / 'own'
+    folder.mkdir()
+    (folder / 'backbones.py').write_text(
         'from torch import nn\n\n\n'
         'class Plain(nn.Sequential):\n'
         '    def __init__(self, channels):\n'
         '        super().__init__(nn.Conv2d(3, channels, 3, padding=1), nn.ReLU())\n'
     )
-    config = tmp_path / 'mine.py'
+    config = folder / 'mine.py'
     config.write_text(
         f'_base_ = {str(DEMO)!r}\n'
         "backbone = dict(_delete_=True, type='backbones.Plain', channels=8)\n"
         'model = dict(generator=dict(backbone=backbone))\n'
     )
-    # What PYTHONPATH=. does.
-    monkeypatch.syspath_prepend(tmp_path)
-    log = tool(
-        'train.py',
-        *(config, '--cfg-options', f'data_root={data / "pairs"}'),
-        *('train_cfg.max_iters=1', 'train_cfg.val_interval=1'),
-        *('train_dataloader.dataset.pipeline.1.gt_patch_size=32',),
-    )
+    return config
+
+
+def own_options(data):
+    return [
+        *('--cfg-options', f'data_root={data / "pairs"}', 'train_cfg.max_iters=2'),
+        *('train_cfg.val_interval=2', 'default_hooks.logger.interval=1'),
+        'train_dataloader.dataset.pipeline.1.gt_patch_size=32',
+    ]
+
+
+def test_backbone_in_a_file_of_ones_own(tool, data, own, tmp_path):
+    log = tool('train.py', own, *own_options(data))
     assert 'Iter(val) [4/4]    PSNR: ' in log
-    weights = torch.load(tmp_path / 'work_dirs/mine/iter_1.pth', weights_only=True)
-    name = 'generator.backbone.0.weight'
-    assert weights['state_dict'][name].shape == (8, 3, 3, 3)
+    checkpoint = tmp_path / 'work_dirs/mine/iter_2.pth'
+    weights = torch.load(checkpoint, weights_only=True)['state_dict']
+    assert weights['generator.backbone.0.weight'].shape == (8, 3, 3, 3)
+    log = tool('test.py', own, checkpoint, *own_options(data))
+    assert 'Iter(test) [4/4]    PSNR: ' in log
 
 
-def test_tapped_network_trains_on_two_processes(data, tmp_path):
-    work, name = tmp_path / 'work', 'iniknet_nafnet_dpdd'
-    # So that most of the network lies behind the layer.
-    more = {'model.generator.backbone.layer': 'encoders.1'}
+def test_mixed_and_ablated_networks_train_on_two_processes(data, own, tmp_path):
+    """Through dist_train.sh, the ranks going from config to config."""
+    lines = [[own, '--work-dir', tmp_path / 'mine', *own_options(data)]]
+    for config in sorted([*MIXED.glob('*.py'), *ABLATIONS.glob('*.py')]):
+        name = config.stem
+        # So that most of the network lies behind the layer.
+        nafnet = name == 'iniknet_nafnet_dpdd'
+        more = {'model.generator.backbone.layer': 'encoders.1'} if nafnet else {}
+        root = data / ('gopro' if 'gopro' in name else 'pairs')
+        given = options(name, root, **more)
+        lines.append([config, '--work-dir', tmp_path / name, *given])
+    (tmp_path / 'lines.json').write_text(json.dumps(lines, default=str))
+    tools = tmp_path / 'tools'
+    tools.mkdir()
+    shutil.copy(ROOT / 'tools' / 'dist_train.sh', tools)
+    shutil.copy(ROOT / 'tests' / 'train_in_turn.py', tools / 'train.py')
     environment = {
         **os.environ,
         'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
@@ -221,16 +253,17 @@ def test_tapped_network_trains_on_two_processes(data, tmp_path):
         'CUDA_VISIBLE_DEVICES': '',
         'OMP_NUM_THREADS': '1',
     }
-    arguments = ['2', '--work-dir', work, *options(name, data / 'pairs', **more)]
     result = subprocess.run(
-        [ROOT / 'tools' / 'dist_train.sh', MIXED / f'{name}.py', *arguments],
+        [tools / 'dist_train.sh', tmp_path / 'lines.json', '2'],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=200,
+        timeout=300,
         check=False,
     )
-    assert result.returncode == 0, result.stdout[-3000:]
-    assert 'Iter(train) [2/2]' in result.stdout
-    assert (work / 'iter_2.pth').exists()
+    assert result.returncode == 0, result.stdout[-5000:]
+    # The second iteration is where DDP reports what the first left without a gradient.
+    assert result.stdout.count('Iter(train) [2/2]') == len(lines)
+    for _, _, work, *_ in lines:
+        assert (work / 'iter_2.pth').exists()

@@ -3,6 +3,11 @@ from unittest import mock
 
 import pytest
 import torch
+
+if not torch.cuda.is_available():
+    # Triton reads this when it is imported, and runs kernels on CPU tensors then.
+    os.environ['TRITON_INTERPRET'] = '1'
+
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
 

@@ -18,6 +18,7 @@ from mmagic_inik.benchmark.complexity import (
     measure,
 )
 from mmagic_inik.errors import InputError
+from mmagic_inik.models.duplex_conv_lstm import ConvLSTMCell
 from mmagic_inik.models.restorer import MultiScaleRestorer
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
@@ -91,7 +92,7 @@ def test_parts_that_are_lists_and_what_is_in_no_part():
 
 
 def _macs_by_hooks(network, image):
-    """MACs of the convolution layers by part, from the sizes that pass through them."""
+    """MACs of the convolutions by part, from the sizes that pass through them."""
     macs = dict.fromkeys(['backbone', 'size_neck', 'shape_neck', 'head'], 0)
 
     def add(name):
@@ -102,9 +103,18 @@ def _macs_by_hooks(network, image):
 
         return hook
 
+    def add_gates(name):
+        def hook(cell, inputs, output):
+            pixels = inputs[0].shape[-2:].numel()
+            macs[name.split('.')[0]] += pixels * cell.gates.weight.numel()
+
+        return hook
+
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(add(name))
+        elif isinstance(layer, ConvLSTMCell):
+            layer.register_forward_hook(add_gates(name))
     with torch.no_grad():
         network(image)
     return macs

@@ -16,6 +16,7 @@ from mmagic_inik.models import (
     inverse_filter_head,
 )
 from mmagic_inik.models.released import convert_released
+from mmagic_inik.ops import use_references
 
 GOLDEN = Path(__file__).parents[2] / 'shared' / 'golden' / 'official_tiny.npz'
 SOURCES = [
@@ -266,3 +267,52 @@ def test_bad_options(options, message):
     )
     with pytest.raises(ValueError, match=message):
         INIKNet(**parts | options)
+
+
+@pytest.mark.parametrize('cell_state', ['recurrent', 'feature'])
+@pytest.mark.parametrize('fusion', ['conv', 'sum'])
+def test_fast_forms_give_values_and_gradients_of_the_references(cell_state, fusion):
+    torch.manual_seed(0)
+    network = INIKNet(
+        UNet(base_channels=4, num_res_blocks=2),
+        [DuplexConvLSTM(4, 2, cell_state) for _ in range(2)],
+        InverseFilterHead(4, INRAtomBank(2, (1, 3, 5)), fusion=fusion),
+    ).double()
+    y = torch.rand(2, 3, 37, 31).double()
+    parameters = list(network.parameters())
+
+    def run():
+        restored = network.forward_scales(y)
+        loss = sum((r - 0.5).square().sum() for r in restored)
+        return restored, torch.autograd.grad(loss, parameters)
+
+    (fast, fast_gradients), fast_alone = run(), network(y)
+    with torch.no_grad():
+        without_gradients = network(y)
+    with use_references():
+        slow, slow_gradients = run()
+    for ours, theirs in zip(fast, slow, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+    torch.testing.assert_close(fast_alone, slow[0], atol=1e-12, rtol=0)
+    torch.testing.assert_close(without_gradients, slow[0], atol=1e-12, rtol=0)
+    for ours, theirs in zip(fast_gradients, slow_gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-8, rtol=1e-8)
+
+
+def test_bfloat16_changes_the_golden_network_by_little():
+    _, _, network, image, taps = load_released(reference_iniknet.FIXTURE)
+    with torch.autocast('cpu', torch.bfloat16), torch.no_grad():
+        restored = network(image.flip(1)).flip(1)
+    assert restored.dtype == torch.float32
+    error = (restored - taps['output/full']).square().mean().sqrt()
+    change = (taps['output/full'] - image).square().mean().sqrt()
+    assert error < 0.02 * change
+
+
+def test_runs_compiled_with_one_graph_for_all_sizes():
+    network = small().eval()
+    compiled = torch.compile(network, backend='aot_eager', fullgraph=True, dynamic=True)
+    with torch.no_grad():
+        for size in ((32, 48), (64, 32)):
+            y = torch.rand(1, 3, *size)
+            torch.testing.assert_close(compiled(y), network(y), atol=1e-5, rtol=0)

@@ -1,13 +1,17 @@
 import itertools
 import subprocess
 import sys
+import warnings
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmagic_inik.ops import inverse_filter, inverse_filter_reference
 
+module = import_module('mmagic_inik.ops.inverse_filter')
 BOTH = pytest.mark.parametrize(
     'op', [inverse_filter, inverse_filter_reference], ids=['fast', 'reference']
 )
@@ -131,6 +135,8 @@ def test_cuda_matches_cpu():
 def test_ops_import_with_torch_alone():
     program = """
 import sys
+import warnings
+from importlib import import_module
 class OnlyTorch:
     def find_spec(self, name, path=None, target=None):
         if name.split('.')[0] in {'mmagic', 'mmengine', 'mmcv', 'cv2', 'lpips'}:
@@ -143,3 +149,110 @@ from mmagic_inik.ops import inverse_filter
 assert 'mmengine' not in sys.modules
 """
     subprocess.run([sys.executable, '-c', program], check=True)
+
+
+def leaves_of(args):
+    y, mu, omega, atoms, mixing, bias = args
+    return [t for t in (y, mu, omega, *atoms, mixing, bias) if t is not None]
+
+
+@pytest.mark.parametrize('mixed', [False, True], ids=['sum', 'mixing'])
+def test_gradients_by_differences(mixed):
+    args = arguments(b=1, c=2, h=3, w=4, mixed=mixed)
+    num_atoms = len(args[3])
+
+    def op(y, mu, omega, *rest):
+        atoms, rest = rest[:num_atoms], rest[num_atoms:]
+        return inverse_filter(y, mu, omega, list(atoms), *rest)
+
+    assert torch.autograd.gradcheck(op, leaves_of(args))
+
+
+def test_only_wanted_gradients_are_computed():
+    args = arguments(mixed=True)
+    args[0].requires_grad_(False)
+    inverse_filter(*args).sum().backward()
+    assert args[0].grad is None
+    assert all(t.grad is not None for t in leaves_of(args)[1:])
+
+
+@pytest.mark.filterwarnings('ignore:.*:UserWarning')
+@pytest.mark.parametrize('mixed', [False, True], ids=['sum', 'mixing'])
+def test_is_a_well_formed_custom_op(mixed):
+    y, mu, omega, atoms, mixing, _ = arguments(h=6, w=5, mixed=mixed)
+    op = torch.ops.mmagic_inik.inverse_filter
+    torch.library.opcheck(op, (y, mu, omega, atoms, mixing))
+
+
+def test_runs_compiled_as_one_graph():
+    args = arguments(h=6, w=5, mixed=True, dtype=torch.float32)
+    compiled = torch.compile(inverse_filter, backend='aot_eager', fullgraph=True)
+    torch.testing.assert_close(compiled(*args), inverse_filter(*args))
+    grads = torch.autograd.grad(compiled(*args).sum(), leaves_of(args))
+    expected = torch.autograd.grad(inverse_filter(*args).sum(), leaves_of(args))
+    torch.testing.assert_close(grads, expected)
+
+
+def test_autocast_leaves_the_image_exact():
+    args = arguments(mixed=True, dtype=torch.float32)
+    expected = inverse_filter(*args)
+    with torch.autocast('cpu', torch.bfloat16):
+        out = inverse_filter(*args)
+    assert torch.equal(out, expected)
+    narrow = [args[0], *(t.bfloat16() for t in args[1:3]), *args[3:]]
+    out = inverse_filter(*narrow)
+    assert out.dtype == torch.float32
+    rounded = inverse_filter(args[0], *(t.float() for t in narrow[1:3]), *args[3:])
+    torch.testing.assert_close(out, rounded)
+    grads = torch.autograd.grad(out.sum(), [args[1], args[3][0], args[4]])
+    assert all(g.dtype == torch.float32 for g in grads)
+
+
+def test_holds_a_band_of_products_at_a_time():
+    """Peak of what the allocator gave, against the products of the whole image."""
+    y, mu, omega, atoms, *_ = arguments(
+        b=1, h=512, w=384, n=8, sizes=(1, 3, 5, 7), dtype=torch.float32
+    )
+
+    def peak(op):
+        with torch.profiler.profile(profile_memory=True) as profile:
+            op(y, mu, omega, atoms).sum().backward()
+        held = most = 0
+        for event in profile.profiler.kineto_results.events():
+            if event.name() == '[memory]':
+                held += event.nbytes()
+                most = max(most, held)
+        return most
+
+    assert 6 * peak(inverse_filter) < peak(inverse_filter_reference)
+
+
+def test_counts_its_operations():
+    y, mu, omega, atoms, mixing, _ = arguments(mixed=True)
+    with FlopCounterMode(display=False) as counter:
+        inverse_filter(y, mu, omega, atoms, mixing)
+    # Batch 2, 35 pixels, 3 colours, 2 atoms of 1, 9 and 25 taps; 3 × 18 for mixing.
+    assert counter.get_total_flops() == 2 * 2 * 35 * (3 * 2 * 35 + 3 * 18)
+
+
+@pytest.mark.parametrize(
+    ('capability', 'dtypes', 'says'),
+    [
+        ((9, 0), [torch.float64], 'float64'),
+        ((7, 5), [torch.float32], 'capability 7.5 is below 8.0'),
+        ((9, 0), [torch.float32, torch.bfloat16], None),
+    ],
+    ids=str,
+)
+def test_what_triton_cannot_do_is_said_once(monkeypatch, capability, dtypes, says):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: capability)
+    pytest.importorskip('triton')
+    found = module._obstacle(torch.device('cuda'), *dtypes)
+    assert found is None if says is None else says in found
+    if says:
+        module._say_once.cache_clear()
+        with pytest.warns(UserWarning, match=says):
+            module._say_once(found)
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            module._say_once(found)

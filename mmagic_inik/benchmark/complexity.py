@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import InputError
 from ..models.restorer import MultiScaleRestorer
+from ..ops import use_references
 from .contenders import SIDES_IN_MULTIPLES, load_config
 
 TOTAL, REST = 'total', 'rest'
@@ -181,7 +182,8 @@ def count_flops(network: nn.Module, forward: Callable[[], object]) -> dict[str, 
     Returns:
         dict[str, int]: As of :func:`count_parameters`.
     """
-    with FlopCounterMode(display=False) as counter:
+    # What the method does; the fast forms leave out what meets zeros.
+    with use_references(), FlopCounterMode(display=False) as counter:
         forward()
     by_module = {
         name: sum(by_operation.values())

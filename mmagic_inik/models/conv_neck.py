@@ -5,7 +5,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from .duplex_conv_lstm import ChannelNorm
-from .layers import res_blocks
+from .layers import ResBlocks
 
 
 @MODELS.register_module()
@@ -47,7 +47,7 @@ class ConvNeck(BaseModule):
         self.layers = nn.Sequential(
             ChannelNorm(channels),
             nn.Conv2d(channels, 2 * channels, 1),
-            res_blocks(2 * channels, 2 * num_res_blocks),
+            ResBlocks(2 * channels, 2 * num_res_blocks),
             nn.Conv2d(2 * channels, channels, 1),
         )
 

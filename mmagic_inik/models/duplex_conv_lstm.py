@@ -6,7 +6,8 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from .layers import res_blocks
+from ..ops import gated_update, using_references
+from .layers import ResBlocks
 
 CELL_STATES = ('recurrent', 'feature')
 
@@ -24,24 +25,32 @@ class ConvLSTMCell(nn.Module):
 
     def __init__(self, channels: int, num_res_blocks: int) -> None:
         super().__init__()
-        self.blocks = res_blocks(2 * channels, num_res_blocks)
+        self.blocks = ResBlocks(2 * channels, num_res_blocks)
         self.gates = nn.Conv2d(2 * channels, 4 * channels, 1)
 
-    def forward(self, feature: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, feature: Tensor, h: Tensor | None = None, c: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Advance one scale.
 
         Args:
             feature (Tensor): (B, C, H, W).
-            h (Tensor): Hidden state, same shape.
-            c (Tensor): Cell state, same shape.
+            h (Tensor, optional): Hidden state, same shape. Default: None, zero.
+            c (Tensor, optional): Cell state, same shape. Default: None, zero.
 
         Returns:
             tuple[Tensor, Tensor]: New hidden and cell state, same shapes.
         """
-        gates = self.gates(self.blocks(torch.cat([feature, h], 1)))
-        i, f, o, g = gates.chunk(4, 1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        first, *others = self.blocks
+        if h is None and using_references():
+            h = torch.zeros_like(feature)
+        if h is None:
+            z = first.forward_padded(feature)
+        else:
+            z = first(torch.cat([feature, h], 1), overwrite=True)
+        for block in others:
+            z = block(z, overwrite=True)
+        return gated_update(z, self.gates.weight, self.gates.bias, c)
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -49,7 +58,7 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same."""
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1).contiguous()
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 @MODELS.register_module()
@@ -145,9 +154,12 @@ def advance(
     Returns:
         tuple[Tensor, Tensor]: h and c of this scale, shape of ``x``.
     """
-    h, c = state or (torch.zeros_like(x), torch.zeros_like(x))
-    h = resize(h, x)
-    c = feature if cell_state == 'feature' else resize(c, x)
+    h, c = state or (None, None)
+    h = h if h is None else resize(h, x)
+    if cell_state == 'feature':
+        c = feature
+    elif c is not None:
+        c = resize(c, x)
     return cell(x, h, c)
 
 

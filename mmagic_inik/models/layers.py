@@ -1,14 +1,15 @@
 """The two layers that U-Net and ConvLSTM cells are made of."""
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
+
+from ..ops import reflect_conv
 
 
 class ReflectConv2d(nn.Conv2d):
     """3x3 convolution without bias whose input is padded by reflection.
 
-    A side of one pixel has nothing to reflect and is replicated instead, so that
-    images of any size pass.
+    An image with a side of one pixel is replicated instead, so that any size passes.
 
     Args:
         in_channels (int): Input channels.
@@ -19,10 +20,27 @@ class ReflectConv2d(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, 3, stride, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) → (B, out_channels, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        mode = 'reflect' if min(x.shape[-2:]) > 1 else 'replicate'
-        return super().forward(F.pad(x, (1, 1, 1, 1), mode))
+    def forward(
+        self,
+        x: Tensor,
+        relu: bool = False,
+        residual: Tensor | None = None,
+        overwrite: bool = False,
+    ) -> Tensor:
+        """Convolve, add a residual, rectify.
+
+        Args:
+            x (Tensor): (B, in_channels, H, W), or its first channels where the others
+                are zero.
+            relu (bool): Whether to rectify. Default: False.
+            residual (Tensor, optional): Of the result's shape.
+            overwrite (bool): Whether the result may take its place. Default: False.
+
+        Returns:
+            Tensor: (B, out_channels, ⌈H/stride⌉, ⌈W/stride⌉).
+        """
+        weight = self.weight[:, : x.shape[1]]
+        return reflect_conv(x, weight, self.stride[0], relu, residual, overwrite)
 
 
 class ResBlock(nn.Module):
@@ -37,11 +55,50 @@ class ResBlock(nn.Module):
         self.conv1 = ReflectConv2d(channels, channels)
         self.conv2 = ReflectConv2d(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → the same."""
-        return x + self.conv2(F.relu(self.conv1(x)))
+    def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
+        """Refine features.
+
+        Args:
+            x (Tensor): (B, C, H, W).
+            overwrite (bool): Whether the result may take the place of x, where no
+                gradients are needed. Default: False.
+
+        Returns:
+            Tensor: Shape of x.
+        """
+        inner = self.conv1(x, relu=True)
+        return self.conv2(inner, residual=x, overwrite=overwrite)
+
+    def forward_padded(self, x: Tensor) -> Tensor:
+        """As ``forward`` of x and zeros.
+
+        Args:
+            x (Tensor): (B, K, H, W), the first K of the C channels.
+
+        Returns:
+            Tensor: (B, C, H, W).
+        """
+        batch, given, *size = x.shape
+        zeros = x.new_zeros(batch, self.conv1.in_channels - given, *size)
+        inner = self.conv1(x, relu=True)
+        padded = torch.cat([x, zeros], 1)
+        return self.conv2(inner, residual=padded, overwrite=True)
 
 
-def res_blocks(channels: int, num_res_blocks: int) -> nn.Sequential:
-    """A chain of ``num_res_blocks`` blocks."""
-    return nn.Sequential(*(ResBlock(channels) for _ in range(num_res_blocks)))
+class ResBlocks(nn.Sequential):
+    """A chain of residual blocks.
+
+    Args:
+        channels (int): Channels of input and output.
+        num_res_blocks (int): Number of blocks.
+    """
+
+    def __init__(self, channels: int, num_res_blocks: int) -> None:
+        super().__init__(*(ResBlock(channels) for _ in range(num_res_blocks)))
+
+    def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
+        """Refine features; arguments and result as of :class:`ResBlock`."""
+        for block in self:
+            x = block(x, overwrite)
+            overwrite = True
+        return x

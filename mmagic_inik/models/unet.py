@@ -6,7 +6,7 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from .layers import ReflectConv2d, res_blocks
+from .layers import ReflectConv2d, ResBlocks
 
 
 @MODELS.register_module()
@@ -49,15 +49,13 @@ class UNet(BaseModule):
             ReflectConv2d(source, width, stride=2 if level else 1)
             for level, (source, width) in enumerate(zip(sources, widths, strict=True))
         )
-        self.encoders = nn.ModuleList(res_blocks(w, num_res_blocks) for w in widths)
+        self.encoders = nn.ModuleList(ResBlocks(w, num_res_blocks) for w in widths)
         self.ups = nn.ModuleList(
             nn.ConvTranspose2d(2 * w, w, 4, stride=2, padding=1, bias=False)
             for w in widths[:-1]
         )
         self.merges = nn.ModuleList(ReflectConv2d(2 * w, w) for w in widths[:-1])
-        self.decoders = nn.ModuleList(
-            res_blocks(w, num_res_blocks) for w in widths[:-1]
-        )
+        self.decoders = nn.ModuleList(ResBlocks(w, num_res_blocks) for w in widths[:-1])
 
     def forward(self, image: Tensor) -> Tensor:
         """Extract features.
@@ -70,13 +68,12 @@ class UNet(BaseModule):
         """
         x, skips = image, []
         for down, encoder in zip(self.downs, self.encoders, strict=True):
-            x = encoder(F.relu(down(x)))
+            x = encoder(down(x, relu=True), overwrite=True)
             skips.append(x)
         for level in reversed(range(len(self.ups))):
             skip = skips[level]
             # Odd sides come back one pixel too long.
             up = F.relu(self.ups[level](x))[..., : skip.shape[-2], : skip.shape[-1]]
-            x = self.decoders[level](
-                F.relu(self.merges[level](torch.cat([up, skip], 1)))
-            )
+            merged = self.merges[level](torch.cat([up, skip], 1), relu=True)
+            x = self.decoders[level](merged, overwrite=True)
         return x

@@ -1,5 +1,17 @@
 """Pure functions on tensors; this package imports torch and nothing else."""
 
+from .gated_update import gated_update, gated_update_reference
 from .inverse_filter import inverse_filter, inverse_filter_reference
+from .references import use_references, using_references
+from .reflect_conv import reflect_conv, reflect_conv_reference
 
-__all__ = ['inverse_filter', 'inverse_filter_reference']
+__all__ = [
+    'gated_update',
+    'gated_update_reference',
+    'inverse_filter',
+    'inverse_filter_reference',
+    'reflect_conv',
+    'reflect_conv_reference',
+    'use_references',
+    'using_references',
+]

@@ -15,9 +15,16 @@ its own. The released implementation replaces the plain sum by a learned 1x1
 convolution, ``mixing``, over the R * C * N products.
 """
 
+import warnings
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+from .bands import filter_bands, filter_bands_backward
+from .references import using_references
 
 
 def inverse_filter_reference(
@@ -59,8 +66,13 @@ def inverse_filter(
 ) -> Tensor:
     """Filter ``y`` with a kernel of its own at every pixel (Eq. 9).
 
-    One kernel size is processed at a time and reduced to C channels before the next,
-    so that without gradients never more than C * N products are held.
+    The R * C * N products of a pixel exist for a few thousand pixels at a time, on a
+    GPU for those of one program; gradients compute them again. Under autocast, ``y``
+    and the result keep their type, so that a network in half precision leaves the image
+    exact. On a CPU, arithmetic is in the type of ``y``; on a GPU (Triton), products are
+    taken in the type of ``omega``, in TF32 if PyTorch may use it, and summed in
+    float32. What Triton cannot do (float64, old GPUs, gradients of ``y``) runs as on a
+    CPU.
 
     Args:
         y (Tensor): Image, (B, C, H, W), of any floating type and size.
@@ -73,7 +85,7 @@ def inverse_filter(
         bias (Tensor, optional): (C_out,), added to a mixed result.
 
     Returns:
-        Tensor: (B, C, H, W), or (B, C_out, H, W) with ``mixing``.
+        Tensor: (B, C, H, W), or (B, C_out, H, W) with ``mixing``; of the type of ``y``.
 
     Example:
         >>> import torch
@@ -84,17 +96,146 @@ def inverse_filter(
         >>> torch.equal(inverse_filter(y, one, one, [delta]), y)
         True
     """
-    planes = y.flatten(0, 1).unsqueeze(1)
-    # mixing_r: (C_out, C * N, 1, 1)
-    mixings = [None] * len(atoms) if mixing is None else mixing.unbind(1)
-    out = None
-    for mu_r, v_r, mixing_r in zip(mu.split(1, 1), atoms, mixings, strict=True):
-        filtered = F.conv2d(planes, v_r.unsqueeze(1), padding=v_r.shape[-1] // 2)
-        products = filtered.unflatten(0, y.shape[:2]) * omega.unsqueeze(1)
-        if mixing_r is None:
-            summed = products.sum(2)
+    if using_references():
+        weights = (mu, omega, *atoms, mixing, bias)
+        weights = (w if w is None else w.to(y.dtype) for w in weights)
+        mu, omega, *atoms, mixing, bias = weights
+        with torch.autocast(y.device.type, enabled=False):
+            return inverse_filter_reference(y, mu, omega, atoms, mixing, bias)
+    out = _filter(y, mu, omega, atoms, mixing)
+    return out if bias is None else out + bias.to(out.dtype).view(-1, 1, 1)
+
+
+@torch.library.custom_op('mmagic_inik::inverse_filter', mutates_args=())
+def _filter(
+    y: Tensor,
+    mu: Tensor,
+    omega: Tensor,
+    atoms: list[Tensor],
+    mixing: Tensor | None,
+) -> Tensor:
+    with torch.autocast(y.device.type, enabled=False):
+        if _for_triton(y, mu, omega):
+            from .inverse_filter_triton import filter_triton
+
+            return filter_triton(y, mu, omega, atoms, mixing)
+        return filter_bands(y, mu, omega, atoms, mixing)
+
+
+@_filter.register_fake
+def _(
+    y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor], mixing: Tensor | None
+) -> Tensor:
+    channels = y.shape[1] if mixing is None else mixing.shape[0]
+    return y.new_empty(y.shape[0], channels, *y.shape[2:])
+
+
+@torch.library.custom_op('mmagic_inik::inverse_filter_backward', mutates_args=())
+def _filter_backward(
+    grad: Tensor,
+    y: Tensor,
+    mu: Tensor,
+    omega: Tensor,
+    atoms: list[Tensor],
+    mixing: Tensor | None,
+    needs_y: bool,
+) -> list[Tensor]:
+    """Gradients of mu, omega, the atoms, mixing if given, y if needed."""
+    with torch.autocast(y.device.type, enabled=False):
+        if _for_triton(y, mu, omega) and not needs_y:
+            from .inverse_filter_triton import filter_triton_backward
+
+            found = filter_triton_backward(grad, y, mu, omega, atoms, mixing)
+            d_y, (d_mu, d_omega, d_atoms, d_mixing) = None, found
         else:
-            kernel = mixing_r.flatten(1)[..., None, None]
-            summed = F.conv2d(products.flatten(1, 2), kernel)
-        out = mu_r * summed if out is None else torch.addcmul(out, mu_r, summed)
-    return out if bias is None else out + bias.view(-1, 1, 1)
+            d_y, d_mu, d_omega, d_atoms, d_mixing = filter_bands_backward(
+                grad, y, mu, omega, atoms, mixing, needs_y
+            )
+    return [d_mu, d_omega, *d_atoms, *(t for t in (d_mixing, d_y) if t is not None)]
+
+
+@_filter_backward.register_fake
+def _(
+    grad: Tensor,
+    y: Tensor,
+    mu: Tensor,
+    omega: Tensor,
+    atoms: list[Tensor],
+    mixing: Tensor | None,
+    needs_y: bool,
+) -> list[Tensor]:
+    given = [mu, omega, *atoms, mixing, y if needs_y else None]
+    return [torch.empty_like(t) for t in given if t is not None]
+
+
+def _save(ctx, inputs: tuple, output: Tensor) -> None:
+    y, mu, omega, atoms, mixing = inputs
+    ctx.save_for_backward(y, mu, omega, mixing, *atoms)
+
+
+def _backward(ctx, grad: Tensor) -> tuple:
+    y, mu, omega, mixing, *atoms = ctx.saved_tensors
+    needs_y = ctx.needs_input_grad[0]
+    d_mu, d_omega, *found = _filter_backward(grad, y, mu, omega, atoms, mixing, needs_y)
+    d_y = found.pop() if needs_y else None
+    d_mixing = None if mixing is None else found.pop()
+    return d_y, d_mu, d_omega, found, d_mixing
+
+
+_filter.register_autograd(_backward, setup_context=_save)
+
+
+@register_flop_formula(torch.ops.mmagic_inik.inverse_filter)
+def _count_flops(
+    y_shape: tuple,
+    mu_shape: tuple,
+    omega_shape: tuple,
+    atoms_shapes: list,
+    mixing_shape: tuple | None,
+    **kwargs,
+) -> int:
+    """Two per multiplication of a pixel and of the mixing; weighting is not counted."""
+    batch, channels, height, width = y_shape
+    taps = sum(n * side * side for n, side, _ in atoms_shapes)
+    mixed = (
+        0
+        if mixing_shape is None
+        else mixing_shape[0] * len(atoms_shapes) * omega_shape[1]
+    )
+    return 2 * batch * channels * height * width * (taps + mixed)
+
+
+def _for_triton(y: Tensor, mu: Tensor, omega: Tensor) -> bool:
+    """Whether these run in Triton; where a GPU cannot, says so once."""
+    if not y.is_cuda:
+        return False
+    reason = _obstacle(y.device, y.dtype, mu.dtype, omega.dtype)
+    if reason:
+        _say_once(reason)
+    return not reason
+
+
+def _obstacle(device: torch.device, *dtypes: torch.dtype) -> str | None:
+    if torch.float64 in dtypes:
+        return 'its kernels do not compute in float64'
+    capability = torch.cuda.get_device_capability(device)
+    if capability < (8, 0):
+        return f'compute capability {capability[0]}.{capability[1]} is below 8.0'
+    return _missing()
+
+
+@cache
+def _missing() -> str | None:
+    try:
+        import triton  # noqa: F401
+    except ImportError as error:
+        return str(error)
+    return None
+
+
+@cache
+def _say_once(reason: str) -> None:
+    warnings.warn(
+        f'inverse_filter runs without Triton, and slower, because {reason}',
+        stacklevel=2,
+    )

@@ -1,0 +1,149 @@
+"""Eq. 9 in bands of a few rows, on any device."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Pixels per band: with 30 products in float32, 1 MB, which stays in a cache.
+_BAND = 8192
+
+
+def filter_bands(
+    y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor], mixing: Tensor | None
+) -> Tensor:
+    """As ``inverse_filter`` without bias, without gradients."""
+    channels = y.shape[1] if mixing is None else len(mixing)
+    out = y.new_empty(len(y), channels, *y.shape[2:])
+    half = _largest_half(atoms)
+    padded = F.pad(y, [half] * 4)
+    for rows, seen in _bands(y, half):
+        parts = padded[:, :, seen], mu[:, :, rows], omega[:, :, rows]
+        out[:, :, rows] = _filter_band(*parts, atoms, mixing)
+    return out
+
+
+def filter_bands_backward(
+    grad: Tensor,
+    y: Tensor,
+    mu: Tensor,
+    omega: Tensor,
+    atoms: list[Tensor],
+    mixing: Tensor | None,
+    needs_y: bool,
+) -> tuple[Tensor | None, Tensor, Tensor, list[Tensor], Tensor | None]:
+    """Gradients of y (if needed), mu, omega, atoms and mixing."""
+    half = _largest_half(atoms)
+    padded = F.pad(y, [half] * 4)
+    d_padded = torch.zeros_like(padded) if needs_y else None
+    d_mu, d_omega = torch.empty_like(mu), torch.empty_like(omega)
+    d_atoms = [torch.zeros_like(v) for v in atoms]
+    d_mixing = None if mixing is None else torch.zeros_like(mixing)
+    for rows, seen in _bands(y, half):
+        parts = padded[:, :, seen], mu[:, :, rows], omega[:, :, rows]
+        _add_band_gradients(
+            *(grad[:, :, rows], *parts, atoms, mixing),
+            None if d_padded is None else d_padded[:, :, seen],
+            *(d_mu[:, :, rows], d_omega[:, :, rows], d_atoms, d_mixing),
+        )
+    d_y = F.pad(d_padded, [-half] * 4) if needs_y else None
+    return d_y, d_mu, d_omega, d_atoms, d_mixing
+
+
+def _filter_band(
+    y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor], mixing: Tensor | None
+) -> Tensor:
+    """Eq. 9 for some rows, one kernel size after another.
+
+    ``y`` is padded by half the largest kernel on all sides. Arithmetic is in its type.
+    """
+    mu, omega = mu.to(y.dtype), omega.to(y.dtype)
+    out = None
+    for r, v in enumerate(atoms):
+        filtered = _filter_all(y, v, _largest_half(atoms))  # (B, C, N, rows, W)
+        products = filtered * omega.unsqueeze(1)
+        if mixing is None:
+            summed = products.sum(2)
+        else:
+            kernel = mixing[:, r].to(y.dtype).flatten(1)[..., None, None]
+            summed = F.conv2d(products.flatten(1, 2), kernel)
+        mu_r = mu[:, r : r + 1]
+        out = mu_r * summed if out is None else torch.addcmul(out, mu_r, summed)
+    return out
+
+
+def _add_band_gradients(
+    grad: Tensor,
+    y: Tensor,
+    mu: Tensor,
+    omega: Tensor,
+    atoms: list[Tensor],
+    mixing: Tensor | None,
+    d_y: Tensor | None,
+    d_mu: Tensor,
+    d_omega: Tensor,
+    d_atoms: list[Tensor],
+    d_mixing: Tensor | None,
+) -> None:
+    """Adds a band's part to ``d_y``, ``d_atoms`` and ``d_mixing``; fills the others."""
+    mu, omega = mu.to(y.dtype), omega.to(y.dtype)
+    total = torch.zeros_like(omega)
+    for r, v in enumerate(atoms):
+        filtered = _filter_all(y, v, _largest_half(atoms))  # (B, C, N, rows, W)
+        # Of all products of this size, without their weights: (B, C, N, rows, W).
+        d_products = grad.unsqueeze(2)
+        if mixing is not None:
+            kernel = mixing[:, r].to(y.dtype).flatten(1).mT[..., None, None]
+            d_products = F.conv2d(grad, kernel).unflatten(1, filtered.shape[1:3])
+        scale = (d_products * filtered).sum(1)  # (B, N, rows, W)
+        d_mu[:, r] = (scale * omega).sum(1)
+        weight = mu[:, r : r + 1] * omega
+        total.addcmul_(mu[:, r : r + 1], scale)
+        if mixing is not None:
+            weighted = (filtered * weight.unsqueeze(1)).flatten(1, 2)
+            found = torch.einsum('bkhw,bjhw->kj', grad, weighted)
+            d_mixing[:, r] += found.view_as(d_mixing[:, r])
+        _add_filter_gradients(d_products * weight.unsqueeze(1), y, v, d_y, d_atoms[r])
+    d_omega.copy_(total)
+
+
+def _filter_all(y: Tensor, v: Tensor, half: int) -> Tensor:
+    """v_n * y_c for all n and c: (B, C, N, rows, W); y is padded by ``half``."""
+    planes = _cropped(y, half - v.shape[-1] // 2).flatten(0, 1).unsqueeze(1)
+    return F.conv2d(planes, v.to(y.dtype).unsqueeze(1)).unflatten(0, y.shape[:2])
+
+
+def _add_filter_gradients(
+    grad: Tensor, y: Tensor, v: Tensor, d_y: Tensor | None, d_v: Tensor
+) -> None:
+    """Backward of :func:`_filter_all`."""
+    spare = (y.shape[-1] - grad.shape[-1] - v.shape[-1] + 1) // 2
+    planes = _cropped(y, spare).flatten(0, 1).unsqueeze(1)
+    d_planes, d_kernel, _ = torch.ops.aten.convolution_backward(
+        *(grad.flatten(0, 1), planes, v.to(y.dtype).unsqueeze(1), None),
+        *([1, 1], [0, 0], [1, 1], False, [0, 0], 1),
+        output_mask=[d_y is not None, True, False],
+    )
+    d_v += d_kernel.squeeze(1)
+    if d_y is not None:
+        part = _cropped(d_y, spare)
+        part += d_planes.view_as(part)
+
+
+def _cropped(y: Tensor, spare: int) -> Tensor:
+    height, width = y.shape[2:]
+    return y[..., spare : height - spare, spare : width - spare]
+
+
+def _largest_half(atoms: list[Tensor]) -> int:
+    return max(v.shape[-1] for v in atoms) // 2
+
+
+def _bands(y: Tensor, half: int) -> Iterator[tuple[slice, slice]]:
+    """Rows of every band, and of the padded image that they see."""
+    batch, _, height, width = y.shape
+    count = max(1, _BAND // (batch * width))
+    for start in range(0, height, count):
+        end = min(start + count, height)
+        yield slice(start, end), slice(start, end + 2 * half)

@@ -1,0 +1,189 @@
+r"""The gates of a ConvLSTM cell.
+
+.. math::
+    (i, f, o, g) = W z + b, \quad
+    c' = \sigma(f) c + \sigma(i) \tanh(g), \quad h' = \sigma(o) \tanh(c')
+
+with a 1x1 convolution W. The fast form goes through the image in pieces that stay in a
+processor's cache, and keeps z and c alone for training, where the plain one keeps every
+gate before and after its nonlinearity.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .precision import autocast
+from .references import using_references
+
+# Pixels per piece: with 128 gates in float32, 1 MB.
+_PIECE = 2048
+
+
+def gated_update_reference(
+    z: Tensor, weight: Tensor, bias: Tensor, c: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The equations, one after another.
+
+    This is what :func:`gated_update`, which takes and returns the same, is tested
+    against.
+    """
+    i, f, o, g = F.conv2d(z, weight, bias).chunk(4, 1)
+    new = i.sigmoid() * g.tanh()
+    c = new if c is None else f.sigmoid() * c + new
+    return o.sigmoid() * c.tanh(), c
+
+
+def gated_update(
+    z: Tensor, weight: Tensor, bias: Tensor, c: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Hidden and cell state from the features of a cell.
+
+    Args:
+        z (Tensor): (B, K, H, W).
+        weight (Tensor): (4C, K, 1, 1), gates in the order i, f, o, g.
+        bias (Tensor): (4C,).
+        c (Tensor, optional): Cell state, (B, C, H, W). Default: None, zero.
+
+    Returns:
+        tuple[Tensor, Tensor]: h' and c', (B, C, H, W).
+
+    Example:
+        >>> import torch
+        >>> from mmagic_inik.ops import gated_update
+        >>> z, weight = torch.zeros(1, 2, 5, 7), torch.ones(4, 2, 1, 1)
+        >>> h, c = gated_update(z, weight, torch.zeros(4))
+        >>> h.shape, h.abs().max()
+        (torch.Size([1, 1, 5, 7]), tensor(0.))
+    """
+    # A compiler fuses the plain form by itself.
+    if using_references() or torch.compiler.is_compiling() or not z.is_cpu:
+        return gated_update_reference(z, weight, bias, c)
+    return _InPieces.apply(*autocast(z, weight, bias, c))
+
+
+class _InPieces(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx, z: Tensor, weight: Tensor, bias: Tensor, c: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(z, weight, bias, c)
+        ctx.set_materialize_grads(False)
+        channels = len(bias) // 4
+        kernel, offset = _without_idle_gate(weight.flatten(1), bias, c)
+        h_new, c_new = z.new_empty(2, z[:, 0].numel(), channels)
+        for z_, c_, h_, to_ in _pieces(_table(z), _table(c), h_new, c_new):
+            i, f, o, g = _gates(z_, kernel, offset, channels)
+            state = _new_state(i, f, g, c_)
+            to_.copy_(state)
+            h_.copy_(_tanh_(state).mul_(o))
+        return _image(h_new, z), _image(c_new, z)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(
+        ctx, grad_h: Tensor | None, grad_c: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        z, weight, bias, c = ctx.saved_tensors
+        channels = len(bias) // 4
+        kernel, offset = _without_idle_gate(weight.flatten(1), bias, c)
+        grad_kernel, grad_offset = (
+            torch.zeros_like(t, dtype=_wide(t)) for t in (kernel, offset)
+        )
+        tables = [_table(t) for t in (z, c, grad_h, grad_c)]
+        grad_z = torch.empty_like(tables[0])
+        grad_before = None if c is None else torch.empty_like(tables[1])
+        for z_, c_, gh, gc, to_z, to_c in _pieces(*tables, grad_z, grad_before):
+            gates = _gates(z_, kernel, offset, channels)
+            grads, before = _backward_of_gates(gates, c_, gh, gc)
+            grads_narrow = grads.to(z.dtype)
+            torch.mm(grads_narrow, kernel, out=to_z)
+            grad_kernel += grads_narrow.mT @ z_
+            grad_offset += grads.sum(0)
+            if c_ is not None:
+                to_c.copy_(before)
+        grad_weight, grad_bias = (
+            _with_idle_gate(grad, channels).to(like.dtype).view_as(like)
+            for grad, like in ((grad_kernel, weight), (grad_offset, bias))
+        )
+        grad_c = None if c is None else _image(grad_before, c)
+        return _image(grad_z, z), grad_weight, grad_bias, grad_c
+
+
+def _gates(
+    z: Tensor, kernel: Tensor, offset: Tensor, channels: int
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """σ(i), σ(f), σ(o), tanh(g) of some pixels, in float32 at least; no f without c."""
+    gates = torch.addmm(offset, z, kernel.mT)
+    gates = gates.to(_wide(gates))
+    gates[:, :-channels].sigmoid_()
+    _tanh_(gates[:, -channels:])
+    i, *f, o, g = gates.split(channels, 1)
+    return i, f[0] if f else None, o, g
+
+
+def _tanh_(x: Tensor) -> Tensor:
+    """In place, as 2σ(2x) − 1: PyTorch's own takes several times as long on a CPU."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+
+
+def _new_state(i: Tensor, f: Tensor | None, g: Tensor, c: Tensor | None) -> Tensor:
+    return i * g if c is None else torch.addcmul(i * g, f, c.to(f.dtype))
+
+
+def _backward_of_gates(
+    gates: tuple[Tensor, Tensor | None, Tensor, Tensor],
+    c: Tensor | None,
+    grad_h: Tensor | None,
+    grad_c: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    """Gradients of the gates before their nonlinearities, and of c."""
+    i, f, o, g = gates
+    tanh = _tanh_(_new_state(i, f, g, c))
+    grad_o = torch.zeros_like(o)
+    grad = torch.zeros_like(o) if grad_c is None else grad_c.to(o.dtype)
+    if grad_h is not None:
+        grad_o = grad_h * tanh
+        grad = torch.addcmul(grad, grad_h * o, 1 - tanh * tanh)
+    grads = [grad * g * i * (1 - i)]
+    if c is not None:
+        grads.append(grad * c * f * (1 - f))
+    grads += [grad_o * o * (1 - o), grad * i * (1 - g * g)]
+    return torch.cat(grads, 1), None if c is None else grad * f
+
+
+def _without_idle_gate(weight: Tensor, bias: Tensor, c: Tensor | None) -> list[Tensor]:
+    """The rows of weight and bias that matter: without a state nothing is forgotten."""
+    if c is not None:
+        return [weight, bias]
+    parts = (t.chunk(4) for t in (weight, bias))
+    return [torch.cat([i, o, g]) for i, _, o, g in parts]
+
+
+def _with_idle_gate(grad: Tensor, channels: int) -> Tensor:
+    if len(grad) == 4 * channels:
+        return grad
+    i, o, g = grad.chunk(3)
+    return torch.cat([i, torch.zeros_like(i), o, g])
+
+
+def _wide(t: Tensor) -> torch.dtype:
+    return torch.promote_types(t.dtype, torch.float32)
+
+
+def _table(image: Tensor | None) -> Tensor | None:
+    """(B, C, H, W) → (pixels, C), without a copy where channels lie last."""
+    return None if image is None else image.movedim(1, -1).reshape(-1, image.shape[1])
+
+
+def _image(table: Tensor, like: Tensor) -> Tensor:
+    """(pixels, C) → (B, C, H, W), channels last in memory."""
+    batch, _, *size = like.shape
+    return table.view(batch, *size, -1).movedim(-1, 1)
+
+
+def _pieces(*tables: Tensor | None) -> Iterator[list[Tensor | None]]:
+    for start in range(0, len(tables[0]), _PIECE):
+        yield [None if t is None else t[start : start + _PIECE] for t in tables]

@@ -1,5 +1,10 @@
 """MMagic's view of the networks: losses in training, predictions in testing."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+
+import torch
 import torch.nn.functional as F
 from mmagic.models.base_models import BaseEditModel
 from mmagic.registry import MODELS
@@ -8,6 +13,11 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from .build import build_part
+from .tiling import check_tile, in_tiles
+
+DTYPES = ('float32', 'bfloat16', 'float16')
+# Pixels: see README, and benchmarks/overlap.py, which measures it.
+DEFAULT_OVERLAP = 64
 
 
 @MODELS.register_module()
@@ -23,6 +33,16 @@ class MultiScaleRestorer(BaseEditModel):
     where the image is smaller than the extension; the output is cropped back. Images
     of one channel are restored as grey RGB and returned with one channel.
 
+    ``test_cfg`` says how to predict; :meth:`restore` takes the last three per call:
+
+    - ``clip=False`` delivers predictions beyond [0, 255], which MMagic would clip;
+    - ``tile=512`` gives the generator overlapping pieces of so many pixels a side, for
+      photos too large for the memory. Default: None, the whole image;
+    - ``overlap`` is the number of pixels that neighbouring pieces share, at least.
+      Default: 64. Both are multiples of ``size_divisor``;
+    - ``dtype='bfloat16'`` or ``'float16'`` runs the generator under autocast. Default:
+      ``'float32'``, which leaves types as they are.
+
     Args:
         generator (dict | nn.Module): (B, 3, H, W) in [0, 1] → the same.
         loss (dict | nn.Module): (list of predictions, finest first; target) → dict of
@@ -31,13 +51,13 @@ class MultiScaleRestorer(BaseEditModel):
             Default: 16, four pixels at the coarsest of three scales.
         min_size (int): Least side given to the generator. Default: 32.
         train_cfg (dict, optional): As in ``BaseEditModel``.
-        test_cfg (dict, optional): ``clip=False`` delivers predictions beyond
-            [0, 255], which MMagic would clip. Default: None, clipped.
+        test_cfg (dict, optional): See above; other keys are ignored. Default: None.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
         data_preprocessor (dict, optional): Must scale images to [0, 1], RGB.
 
     Raises:
-        ValueError: If ``size_divisor`` or ``min_size`` is not positive.
+        ValueError: If ``size_divisor`` or ``min_size`` is not positive, or ``test_cfg``
+            has a ``tile``, ``overlap`` or ``dtype`` that cannot be.
     """
 
     def __init__(
@@ -64,16 +84,23 @@ class MultiScaleRestorer(BaseEditModel):
         self.loss = build_part(loss)
         self.size_divisor = size_divisor
         self.min_size = min_size
+        self._check_prediction(**self._prediction_options)
 
     @property
     def clips_predictions(self) -> bool:
         """Whether predictions are clipped to [0, 255] on their way to metrics."""
         return (self.test_cfg or {}).get('clip', True)
 
+    @property
+    def _prediction_options(self) -> dict:
+        given = self.test_cfg or {}
+        options = dict(tile=None, overlap=DEFAULT_OVERLAP, dtype='float32')
+        return {key: given.get(key, default) for key, default in options.items()}
+
     def forward_tensor(
         self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs
     ) -> Tensor:
-        """Restore a batch at the finest scale.
+        """Restore a batch at the finest scale, as ``test_cfg`` says.
 
         Args:
             inputs (Tensor): (B, 3 or 1, H, W) in [0, 1], any size.
@@ -81,12 +108,65 @@ class MultiScaleRestorer(BaseEditModel):
             **kwargs: Passed to the generator.
 
         Returns:
-            Tensor: Shape of ``inputs``, not clipped.
+            Tensor: Shape and type of ``inputs``, not clipped.
         """
-        height, width = inputs.shape[-2:]
-        padded = self._pad(_as_rgb(inputs))
-        restored = self.generator(padded, **kwargs)[..., :height, :width]
-        return restored.mean(1, keepdim=True) if inputs.shape[1] == 1 else restored
+        return self.restore(inputs, **self._prediction_options, **kwargs)
+
+    def restore(
+        self,
+        image: Tensor,
+        tile: int | None = None,
+        overlap: int = DEFAULT_OVERLAP,
+        dtype: str = 'float32',
+        progress: Callable[[int, int], None] | None = None,
+        **kwargs,
+    ) -> Tensor:
+        """Restore a batch at the finest scale, whatever ``test_cfg`` says.
+
+        The image may lie on the CPU while the generator is on a GPU: what is given to
+        the generator goes there and comes back, so that with ``tile`` no more than
+        one piece needs room on it.
+
+        Args:
+            image (Tensor): (B, 3 or 1, H, W) in [0, 1], any size.
+            tile (int, optional): Side of the pieces in pixels; no gradients with it.
+                Default: None, the whole image at once.
+            overlap (int): Pixels that neighbouring pieces share. Default: 64.
+            dtype (str): In which to run convolutions: ``'float32'``, ``'bfloat16'`` or
+                ``'float16'``. Default: ``'float32'``.
+            progress (Callable, optional): Called with the numbers of pieces done and of
+                all pieces, after each. Default: None.
+            **kwargs: Passed to the generator.
+
+        Returns:
+            Tensor: Shape, type and device of ``image``, not clipped.
+
+        Raises:
+            ValueError: If ``tile``, ``overlap`` or ``dtype`` cannot be.
+        """
+        self._check_prediction(tile, overlap, dtype)
+        height, width = image.shape[-2:]
+        padded = self._pad(image)
+        network = partial(self._generate, dtype=dtype, **kwargs)
+        if tile is None:
+            restored = network(padded).to(image)
+            if progress is not None:
+                progress(1, 1)
+        else:
+            divisor = self.size_divisor
+            restored = in_tiles(network, padded, tile, overlap, divisor, progress)
+        return restored[..., :height, :width]
+
+    def _generate(self, image: Tensor, dtype: str, **kwargs) -> Tensor:
+        device = next(self.generator.parameters(), image).device
+        rgb = _as_rgb(image.to(device))
+        # Not autocast's own switch, which would end one that surrounds this call.
+        native = dtype == 'float32'
+        cast = partial(torch.autocast, device.type, getattr(torch, dtype))
+        with nullcontext() if native else cast():
+            restored = self.generator(rgb, **kwargs)
+        restored = restored.to(image.dtype)
+        return restored.mean(1, keepdim=True) if image.shape[1] == 1 else restored
 
     def forward_inference(
         self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs
@@ -132,6 +212,17 @@ class MultiScaleRestorer(BaseEditModel):
         else:
             predictions = [self.generator(inputs, **kwargs)]
         return self.loss(predictions, target)
+
+    def _check_prediction(self, tile: int | None, overlap: int, dtype: str) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f'dtype must be in {DTYPES}, got {dtype!r}')
+        if tile is None:
+            return
+        check_tile(tile, overlap, self.size_divisor)
+        if tile < self.min_size:
+            raise ValueError(
+                f'tile must not be below min_size {self.min_size}, got {tile}'
+            )
 
     def _pad(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]

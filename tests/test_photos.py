@@ -158,6 +158,19 @@ def test_float_tiff_is_refused(tmp_path):
         read_photo(tmp_path / 'a.tif')
 
 
+@pytest.mark.parametrize(
+    ('photometric', 'shape'),
+    [('miniswhite', (HEIGHT, WIDTH)), ('separated', (HEIGHT, WIDTH, 4))],
+    ids=['negative', 'cmyk'],
+)
+def test_sixteen_bit_tiff_of_other_colours_is_refused(tmp_path, photometric, shape):
+    # OpenCV would return a negative, or inks for colours.
+    pixels = _pixels(np.uint16, shape)
+    tifffile.imwrite(tmp_path / 'a.tif', pixels, photometric=photometric)
+    with pytest.raises(InputError, match=r'a\.tif .*neither RGB nor grey'):
+        read_photo(tmp_path / 'a.tif')
+
+
 @pytest.mark.parametrize('extension', ['.png', '.jpg', '.bmp', '.tif', '.webp'])
 def test_grey_becomes_rgb(tmp_path, extension):
     grey = np.full((HEIGHT, WIDTH), 77, np.uint8)

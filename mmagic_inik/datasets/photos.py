@@ -21,6 +21,8 @@ _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _PNG_END = b'IEND\xaeB`\x82'
 _JPEG_SIGNATURE = b'\xff\xd8\xff'
 _JPEG_END = b'\xff\xd9'
+# TIFF's PhotometricInterpretation.
+_RGB_OR_GREY = (1, 2)
 # The last two are BigTIFF's.
 _TIFF_SIGNATURES = (b'II*\x00', b'MM\x00*', b'II+\x00', b'MM\x00+')
 # Some programs write a few bytes behind the end.
@@ -195,6 +197,8 @@ def _check_deep_tiff(path: Path, page: tifffile.TiffPage, length: int) -> None:
         raise _unreadable(path, 'grey with transparency')
     if page.bitspersample != 16 or page.sampleformat != 1:
         raise _unreadable(path, 'no 8- or 16-bit image data')
+    if page.photometric not in _RGB_OR_GREY:
+        raise _unreadable(path, '16 bits of neither RGB nor grey with black as 0')
     pixels = page.imagewidth * page.imagelength
     if pixels > 2 * Image.MAX_IMAGE_PIXELS:
         raise _unreadable(path, f'its {pixels} pixels are more than a photograph has')

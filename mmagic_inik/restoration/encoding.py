@@ -1,0 +1,142 @@
+"""Photo files written as they were found, with other pixels."""
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageFile
+
+from ..errors import InputError
+from .carry_over import carry_over_jpeg, carry_over_png, carry_over_tiff
+from .photo_files import Photo, as_stored
+
+# As Pillow calls them → TIFF's number.
+_TIFF_COMPRESSIONS = {'raw': 1, 'tiff_lzw': 5, 'tiff_adobe_deflate': 8}
+# A PNG row as the difference to the one above.
+_PNG_UP = 2
+
+
+def encode_photo(photo: Photo, restored: np.ndarray) -> bytes:
+    """Make a file like the photo's own, with other pixels.
+
+    Args:
+        photo (Photo): From :func:`open_photo`.
+        restored (np.ndarray): Of shape and type of ``photo.pixels``.
+
+    Returns:
+        bytes: Content of the file.
+
+    Raises:
+        InputError: If the photo's file has gone meanwhile, or what it holds beside the
+            pixels is damaged.
+    """
+    pixels = restored
+    if pixels.ndim == 2 and not photo.grey:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    if photo.alpha is not None:
+        pixels = np.dstack([pixels, photo.alpha])
+    pixels = np.ascontiguousarray(as_stored(pixels, photo.orientation))
+    try:
+        original = photo.path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f'{photo.path} cannot be read again for its metadata ({error.strerror}); '
+            'leave it in place while it is restored'
+        ) from error
+    try:
+        return _encode(photo, pixels, original)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's plugins and damaged metadata raise all kinds
+        raise InputError(
+            f'{photo.path} cannot be written as it was ({error}); save it as PNG first'
+        ) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears complete or not at all.
+
+    Args:
+        path (Path): File; its folder is made if need be.
+        content (bytes): All of it.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(content)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f'{path} cannot be written ({error.strerror}); give an --out with room '
+            'that you may write to'
+        ) from error
+
+
+def _encode(photo: Photo, pixels: np.ndarray, original: bytes) -> bytes:
+    if photo.kind == 'PNG':
+        return carry_over_png(_png(pixels), original)
+    if photo.kind == 'JPEG':
+        encoded = _pillow(pixels, 'JPEG', **photo.options)
+        return carry_over_jpeg(encoded, original, photo.keeps_profile)
+    if photo.kind == 'TIFF':
+        encoded = _tiff(pixels, **photo.options)
+        return carry_over_tiff(encoded, original, photo.keeps_profile)
+    return _pillow(pixels, photo.kind, **photo.options)
+
+
+def _pillow(pixels: np.ndarray, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    block = ImageFile.MAXBLOCK
+    if options.get('progressive'):
+        # Such a JPEG must fit into one buffer.
+        ImageFile.MAXBLOCK = max(block, 2 * pixels.nbytes)
+    try:
+        Image.fromarray(pixels).save(file, kind, **options)
+    finally:
+        ImageFile.MAXBLOCK = block
+    return file.getvalue()
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """Pillow writes no 16-bit colour, and OpenCV no grey with transparency."""
+    if pixels.dtype == np.uint8:
+        return _pillow(pixels, 'PNG')
+    height, width = pixels.shape[:2]
+    rows = pixels.astype('>u2').reshape(height, -1).view(np.uint8)
+    filtered = np.full((height, 1 + rows.shape[1]), _PNG_UP, np.uint8)
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    head = struct.pack('>IIBBBBB', width, height, 16, color_type, 0, 0, 0)
+    chunks = [(b'IHDR', head), (b'IDAT', zlib.compress(filtered)), (b'IEND', b'')]
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(data))
+        + kind
+        + data
+        + struct.pack('>I', zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def _tiff(pixels: np.ndarray, compression: str) -> bytes:
+    """Pillow writes no 16-bit colour, and OpenCV no grey with transparency."""
+    if pixels.dtype == np.uint8:
+        return _pillow(pixels, 'TIFF', compression=compression)
+    if pixels.ndim == 3:
+        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, _TIFF_COMPRESSIONS[compression]]
+    done, data = cv2.imencode('.tif', pixels, options)
+    if not done:
+        raise ValueError('OpenCV cannot encode it')
+    return data.tobytes()

@@ -1,0 +1,185 @@
+"""Restoring photographs that are arrays."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..benchmark.contenders import SIDES_IN_MULTIPLES, build_contender
+from ..errors import InputError
+from ..models.restorer import DEFAULT_OVERLAP, MultiScaleRestorer
+from .tile_size import LEAST_TILE, choose_tile
+
+# Type of an image → its white.
+WHITES = {'uint8': 255, 'uint16': 65535, 'float32': 1}
+
+
+def load_restorer(
+    config: str, checkpoint: str, device: str = 'cpu'
+) -> MultiScaleRestorer:
+    """Build a network and load its weights, without its data and losses' weights.
+
+    Args:
+        config (str): Path, or one of MMagic's configs behind ``mmagic::``.
+        checkpoint (str): Path.
+        device (str): As torch names it. Default: ``'cpu'``.
+
+    Returns:
+        MultiScaleRestorer: In eval mode on the device. A network of MMagic is given
+        the colours and numbers that it was trained on, and sides that it can take.
+
+    Raises:
+        InputError: If config or checkpoint is missing, or they do not fit.
+    """
+    model = build_contender(config, config, checkpoint, clip=True).module
+    if not isinstance(model, MultiScaleRestorer):
+        divisor = SIDES_IN_MULTIPLES.get(type(model.generator).__name__, 1)
+        model = MultiScaleRestorer(_OfMMagic(model), nn.Identity(), divisor, min_size=1)
+    return model.eval().to(device)
+
+
+def restore(
+    image: np.ndarray,
+    restorer: MultiScaleRestorer,
+    tile: int | str | None = 'auto',
+    overlap: int = DEFAULT_OVERLAP,
+    dtype: str = 'float32',
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Take the defocus blur out of an image.
+
+    The image and the result stay in the main memory; the network gets what fits.
+
+    Args:
+        image (np.ndarray): (H, W, 3) RGB or (H, W) grey; uint8, uint16, or float32 in
+            [0, 1].
+        restorer (MultiScaleRestorer): From :func:`load_restorer`.
+        tile (int | str, optional): Side of the pieces that the network is given, in
+            pixels; ``'auto'``: as large as the memory allows; None: the whole image.
+            Default: ``'auto'``.
+        overlap (int): Pixels that neighbouring pieces share. Default: 64.
+        dtype (str): In which to run convolutions: ``'float32'``, ``'bfloat16'`` or
+            ``'float16'``. Default: ``'float32'``.
+        progress (Callable, optional): Called with the numbers of pieces done and of all
+            pieces, after each; from 1 again if the memory was less than it seemed.
+
+    Returns:
+        np.ndarray: Shape and type of ``image``; integers are rounded.
+
+    Raises:
+        ValueError: If the image is none of these, or ``tile``, ``overlap`` or ``dtype``
+            cannot be.
+        InputError: If the memory does not suffice, or float16 overflows.
+
+    Example:
+        >>> from mmagic_inik.models.restorer import MultiScaleRestorer
+        >>> network = MultiScaleRestorer(nn.Identity(), nn.Identity())
+        >>> restore(np.full((2, 3), 7, np.uint8), network)
+        array([[7, 7, 7],
+               [7, 7, 7]], dtype=uint8)
+    """
+    _check_image(image)
+    planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+    # The only copy, in the order that convolutions like; `image` stays as it is.
+    scaled = np.array(planes, dtype=np.float32, order='C')
+    scaled /= WHITES[image.dtype.name]
+    photo = torch.from_numpy(scaled)[None]
+    del scaled
+    restored = _restore(photo, restorer, tile, overlap, dtype, progress)
+    del photo
+    # A sum is not finite if a number is not.
+    if not math.isfinite(restored.sum().item()):
+        raise InputError(
+            f'the network overflows in {dtype}; restore with dtype bfloat16 or float32'
+        )
+    planes = _quantized(restored, image.dtype)
+    result = planes[0] if image.ndim == 2 else planes.transpose(1, 2, 0)
+    return np.ascontiguousarray(result)
+
+
+class _OfMMagic(nn.Module):
+    """One of MMagic's models as a network for RGB images in [0, 1]."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        preprocessor = model.data_preprocessor
+        self.bgr = preprocessor.output_channel_order.upper() == 'BGR'
+        self.register_buffer('mean', preprocessor.mean / 255, persistent=False)
+        self.register_buffer('std', preprocessor.std / 255, persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self.bgr:
+            image = image.flip(1)
+        image = (image - self.mean) / self.std
+        restored = self.model.forward_tensor(image) * self.std + self.mean
+        if restored.shape != image.shape:
+            raise InputError(
+                f'the network makes {tuple(restored.shape[-2:])} pixels of '
+                f'{tuple(image.shape[-2:])}; give one that keeps the size'
+            )
+        return restored.flip(1) if self.bgr else restored
+
+
+@torch.no_grad()
+def _restore(
+    photo: Tensor,
+    restorer: MultiScaleRestorer,
+    tile: int | str | None,
+    overlap: int,
+    dtype: str,
+    progress: Callable[[int, int], None] | None,
+) -> Tensor:
+    """Restore with the tile asked for, or the largest that there is room for."""
+    chosen = tile
+    if tile == 'auto':
+        chosen = choose_tile(restorer, *photo.shape[-2:], overlap, dtype)
+    while True:
+        try:
+            return restorer.restore(photo, chosen, overlap, dtype, progress)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            unit = math.lcm(16, restorer.size_divisor)
+            smaller = (chosen or max(photo.shape[-2:])) // 2 // unit * unit
+            if tile != 'auto' or smaller < max(LEAST_TILE, overlap + unit):
+                whole = f'{tuple(photo.shape[-2:])} pixels at once'
+                piece = f'a tile of {chosen} pixels' if chosen else whole
+                raise InputError(
+                    f'the memory does not suffice for {piece}; give a smaller tile, or '
+                    'a smaller overlap with it'
+                ) from error
+        # Not in the handler, where the exception holds on to the memory.
+        chosen = smaller
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Of a GPU, or of PyTorch's allocator for the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        "can't allocate memory" in str(error)
+    )
+
+
+def _quantized(restored: Tensor, dtype: np.dtype) -> np.ndarray:
+    """Clipped, in the image's own numbers, (C, H, W); in place."""
+    restored = restored[0].clamp_(0, 1)
+    if dtype == np.float32:
+        return restored.numpy()
+    return restored.mul_(WHITES[dtype.name]).round_().numpy().astype(dtype)
+
+
+def _check_image(image: np.ndarray) -> None:
+    if image.dtype.name not in WHITES:
+        raise ValueError(f'image must be {", ".join(WHITES)}, got {image.dtype}')
+    if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):
+        raise ValueError(f'image must be (H, W, 3) or (H, W), got {image.shape}')
+    if not image.size:
+        raise ValueError(f'image has no pixels: {image.shape}')
+    if image.dtype == np.float32 and not (image.min() >= 0 and image.max() <= 1):
+        raise ValueError(
+            f'a float32 image must be in [0, 1], got {image.min()} to {image.max()}'
+        )

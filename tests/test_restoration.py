@@ -1,0 +1,276 @@
+"""Photos that are arrays, restored, in as much memory as there is."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmagic.registry import MODELS
+from mmengine.config import Config
+from torch import nn
+
+from mmagic_inik.errors import InputError
+from mmagic_inik.models.restorer import MultiScaleRestorer
+from mmagic_inik.restoration import load_restorer, restore, tile_size
+
+ROOT = Path(__file__).parents[1]
+TINY = str(ROOT / 'configs' / 'iniknet_demo.py')
+
+
+def noise(shape, dtype=np.uint8, seed=0):
+    high = np.iinfo(dtype).max + 1
+    return np.random.default_rng(seed).integers(0, high, shape, dtype)
+
+
+class Scaled(nn.Module):
+    """Network of a single weight."""
+
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(factor))
+
+    def forward(self, image):
+        return self.factor * image
+
+
+def restorer_of(network):
+    return MultiScaleRestorer(network, nn.Identity()).eval()
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """The demo's network with random weights."""
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(TINY).model)
+    nn.init.normal_(model.generator.head.mixing, std=0.1)
+    torch.save(model.state_dict(), tmp_path / 'weights.pth')
+    return load_restorer(TINY, str(tmp_path / 'weights.pth'))
+
+
+@pytest.mark.parametrize('shape', [(37, 50, 3), (33, 41), (1, 1), (2, 60, 3)], ids=str)
+@pytest.mark.parametrize(
+    ('dtype', 'white'),
+    [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)],
+    ids=['uint8', 'uint16', 'float32'],
+)
+def test_numbers_are_scaled_clipped_and_rounded(shape, dtype, white):
+    image = noise(shape, np.uint16)
+    image = (image / 65535 * white).astype(dtype)
+    kept = image.copy()
+    restored = restore(image, restorer_of(Scaled(1.3)))
+    assert restored.dtype == dtype
+    assert restored.shape == shape
+    assert restored.flags.c_contiguous
+    np.testing.assert_array_equal(image, kept)
+    exact = np.clip(image.astype(np.float64) * 1.3, 0, white)
+    unit = 1e-6 if dtype == np.float32 else 0.5 + white * 1e-6
+    assert np.abs(restored - exact).max() <= unit
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16], ids=['uint8', 'uint16'])
+def test_untouched_numbers_come_back_exactly(dtype):
+    values = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 256)
+    np.testing.assert_array_equal(restore(values, restorer_of(Scaled())), values)
+
+
+def test_array_is_restored_as_by_the_model(tiny):
+    image = noise((50, 37, 3))
+    with torch.no_grad():
+        y = torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
+        expected = tiny(y)[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
+    restored = restore(image, tiny)
+    assert np.abs(restored - expected).max() <= 0.5 + 1e-3
+    assert np.abs(restored.astype(int) - image).mean() > 1
+
+
+def test_tiles_and_dtypes_are_handed_on(tiny):
+    image = np.repeat(np.repeat(noise((24, 24, 3)), 8, 0), 8, 1)
+    whole = restore(image, tiny, tile=None).astype(int)
+    calls = []
+    tiled = restore(
+        image, tiny, tile=96, overlap=64, progress=lambda *n: calls.append(n)
+    )
+    assert calls == [(n, 16) for n in range(1, 17)]
+    assert np.abs(tiled - whole).max() <= 1
+    half = restore(image, tiny, tile=None, dtype='bfloat16')
+    assert 0 < np.abs(half - whole).max() < 12
+
+
+@pytest.mark.parametrize(
+    ('image', 'message'),
+    [
+        (np.zeros((4, 4), np.int32), 'uint8, uint16, float32, got int32'),
+        (np.zeros((4, 4, 4), np.uint8), r'got \(4, 4, 4\)'),
+        (np.zeros((0, 4), np.uint8), 'no pixels'),
+        (np.full((4, 4), 1.5, np.float32), r'must be in \[0, 1\], got 1.5'),
+        (np.full((4, 4), np.nan, np.float32), 'got nan'),
+    ],
+    ids=['int32', 'alpha', 'empty', 'above one', 'nan'],
+)
+def test_arrays_that_are_refused(image, message):
+    with pytest.raises(ValueError, match=message):
+        restore(image, restorer_of(Scaled()))
+
+
+def test_overflow_is_refused():
+    with pytest.raises(InputError, match='overflows in float32'):
+        restore(noise((4, 4)), restorer_of(Scaled(float('inf'))))
+
+
+def test_network_that_changes_the_size_is_refused(tmp_path):
+    config = tmp_path / 'edsr.py'
+    config.write_text(
+        "model = dict(type='BaseEditModel', generator=dict(type='EDSRNet',"
+        ' in_channels=3, out_channels=3, mid_channels=4, num_blocks=1,'
+        " upscale_factor=2), pixel_loss=dict(type='L1Loss'),"
+        " data_preprocessor=dict(type='DataPreprocessor', mean=[0.], std=[255.],"
+        " output_channel_order='RGB'))\n"
+    )
+    model = MODELS.build(Config.fromfile(str(config)).model)
+    torch.save(model.state_dict(), tmp_path / 'edsr.pth')
+    restorer = load_restorer(str(config), str(tmp_path / 'edsr.pth'))
+    with pytest.raises(InputError, match=r'makes \(64, 80\) pixels of \(32, 40\)'):
+        restore(noise((32, 40)), restorer)
+
+
+def test_networks_of_mmagic_get_their_colours(tmp_path):
+    config = tmp_path / 'nafnet.py'
+    config.write_text(
+        "model = dict(type='BaseEditModel', generator=dict(type='NAFNet',"
+        ' img_channels=3, mid_channels=4, enc_blk_nums=[1], middle_blk_num=1,'
+        " dec_blk_nums=[1]), pixel_loss=dict(type='PSNRLoss'),"
+        " data_preprocessor=dict(type='DataPreprocessor', mean=[10., 20., 30.],"
+        " std=[200., 210., 220.], output_channel_order='BGR'))\n"
+    )
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(str(config)).model).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'nafnet.pth')
+    image = noise((23, 40, 3))
+    bgr = image[..., ::-1].astype(np.float64)
+    normed = (bgr - (10, 20, 30)) / (200, 210, 220)
+    with torch.no_grad():
+        output = model.generator(torch.tensor(normed).permute(2, 0, 1)[None].float())
+    output = output[0].permute(1, 2, 0).numpy() * (200, 210, 220) + (10, 20, 30)
+    restored = restore(image, load_restorer(str(config), str(tmp_path / 'nafnet.pth')))
+    expected = np.clip(output[..., ::-1], 0, 255)
+    assert np.abs(restored - expected).max() <= 0.5 + 1e-2
+    assert 0 < restored.mean() < 255
+
+
+class Hungry(Scaled):
+    """Fails like a GPU for pieces that are too large."""
+
+    def __init__(self, side, error):
+        super().__init__()
+        self.side, self.error, self.tried = side, error, []
+
+    def forward(self, image):
+        self.tried.append(max(image.shape[-2:]))
+        if self.tried[-1] > self.side:
+            raise self.error
+        return image
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        torch.OutOfMemoryError('CUDA out of memory.'),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+    ids=['cuda', 'cpu'],
+)
+def test_smaller_tiles_after_out_of_memory(error, monkeypatch):
+    monkeypatch.setattr(tile_size, 'MOST_TILE', 512)
+    network = Hungry(260, error)
+    image = noise((600, 640))
+    restored = restore(image, restorer_of(network), overlap=32)
+    np.testing.assert_array_equal(restored, image)
+    # The first is the piece on which memory is measured.
+    assert sorted(set(network.tried), reverse=True) == [512, 256]
+    for tile, what in ((512, 'a tile of 512 pixels'), (None, 'pixels at once')):
+        with pytest.raises(InputError, match=what):
+            restore(image, restorer_of(network), tile=tile, overlap=32)
+
+
+def test_other_errors_of_a_network_are_raised():
+    network = Hungry(0, RuntimeError('broken'))
+    with pytest.raises(RuntimeError, match='broken'):
+        restore(noise((40, 40)), restorer_of(network))
+
+
+def test_memory_of_a_network_is_measured():
+    class Copies(Scaled):
+        def forward(self, image):
+            return torch.stack([image * n for n in range(1, 31)]).sum(0)
+
+    # 30 copies of 3 float32, once alone and once stacked.
+    restorer, cpu = restorer_of(Copies()), torch.device('cpu')
+    with torch.no_grad():
+        measured = tile_size.bytes_per_pixel(restorer, cpu, 'float32')
+    assert 700 < measured < 1500
+
+
+def test_tile_follows_memory(monkeypatch):
+    restorer = restorer_of(Scaled())
+    cpu = torch.device('cpu')
+    tile_size._measured[restorer] = {(cpu, 'float32'): 1000.0}
+
+    def choose(mib, height=3000, width=4000, overlap=128):
+        monkeypatch.setattr(tile_size, 'usable_memory', lambda device: mib * 2**20)
+        return tile_size.choose_tile(restorer, height, width, overlap, 'float32')
+
+    # Beside 36 bytes for each of the photo's pixels.
+    assert choose(1000, 2000, 2000) == 944  # √((1048.576 - 144)·10³) = 951
+    assert choose(1037, 1024, 1024) is None
+    assert choose(1035, 1024, 1024) == 1008
+    assert choose(1) == 256
+    assert choose(1, overlap=16) == 128
+    assert choose(1, 200, 256) is None
+    assert choose(100_000) == 2048
+
+
+def test_memory_leaves_room_for_others_and_keeps_to_the_container(
+    tmp_path, monkeypatch
+):
+    cpu = torch.device('cpu')
+    free = tile_size.usable_memory(cpu)
+    assert 0 < free <= 2.8e9
+    here = Path('/proc/self/cgroup').read_text().splitlines()
+    unified = [line.split('::')[1] for line in here if line.startswith('0::')]
+    if not unified:
+        pytest.skip('needs control groups of version 2 in /proc/self/cgroup')
+    group = tmp_path / unified[0].lstrip('/')
+    group.mkdir(parents=True, exist_ok=True)
+    for file, text in {
+        'memory.max': '300000000\n',
+        'memory.current': '250000000\n',
+        'memory.stat': 'anon 1\ninactive_file 50000000\n',
+    }.items():
+        (group / file).write_text(text)
+    monkeypatch.setattr(tile_size, '_CGROUPS', tmp_path)
+    assert tile_size.usable_memory(cpu) == 0.5 * 100_000_000
+
+
+def test_copies_of_a_large_photo_are_few():
+    image = noise((1500, 2000, 3))
+    tracemalloc.start()
+    try:
+        restore(image, restorer_of(Scaled()), tile=512, overlap=0)
+        # Of NumPy's: the float32 copy, then two of the result, which is PyTorch's.
+        assert tracemalloc.get_traced_memory()[1] < 7 * image.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs an NVIDIA GPU')
+def test_photo_in_memory_is_restored_on_a_gpu(tiny):
+    image = np.kron(noise((60, 60, 3)), np.ones((8, 8, 1), np.uint8))
+    expected = restore(image, tiny, tile=None).astype(int)
+    tiny.cuda()
+    for tile in ('auto', 256):
+        assert np.abs(restore(image, tiny, tile=tile) - expected).max() <= 1
+    assert tile_size.usable_memory(torch.device('cuda')) > 0

@@ -7,8 +7,6 @@ photos. Crops differ in cost, so the distribution is over different crops.
 import argparse
 import json
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,20 +20,11 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import mmagic_inik  # noqa: F401  registers the data set
+from mmagic_inik.benchmark.origin import describe_commit, describe_device
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / 'configs' / '_base_' / 'datasets' / 'synthetic.py'
 WARM_UP = 20
-
-
-def processor() -> str:
-    """Its name, where Linux tells it."""
-    info = Path('/proc/cpuinfo')
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    return platform.machine()
 
 
 def crops_per_core(loader: Config, count: int) -> dict:
@@ -106,13 +95,11 @@ def main() -> None:
     config = Config.fromfile(CONFIG)
     results = {
         'what': 'SyntheticDefocus: 256x256 crops, radii up to 12 px, all options on',
-        'device': processor(),
+        'device': describe_device('cpu'),
         'cores': os.cpu_count(),
         'load_before': os.getloadavg()[0],
         'versions': {'torch': torch.__version__, 'opencv': cv2.__version__},
-        'commit': subprocess.check_output(
-            ['git', '-C', ROOT, 'rev-parse', '--short', 'HEAD'], text=True
-        ).strip(),
+        'commit': describe_commit(),
         'runs': [],
     }
     for cached in (False, True):

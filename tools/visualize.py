@@ -213,6 +213,8 @@ def visualize(args: argparse.Namespace) -> None:
     for path in photos.values():
         check_places(args.at, path)
     model = build_contender('', args.config, args.checkpoint, clip=True).module
+    # Maps are of whole photos.
+    model.test_cfg = dict(model.test_cfg or {}, tile=None)
     model = model.to(args.device)
     # Or MMagic would remark on every photograph that it has no ground truth.
     model.data_preprocessor.data_keys = None

@@ -93,7 +93,8 @@ def build_network(config: str) -> MultiScaleRestorer:
             min_size=1,
         )
     try:
-        return MODELS.build(dict(model, loss=nn.Identity())).eval()
+        # Whole images in one type, whatever the config says of testing.
+        return MODELS.build(dict(model, loss=nn.Identity(), test_cfg=None)).eval()
     except KeyError as error:
         reason = error.args[0].split('. ')[0]
         raise InputError(

@@ -14,6 +14,7 @@ from torch import nn
 
 from ..engine import StrictCheckpointHook, load_checkpoint_file
 from ..errors import InputError
+from ..launch import find_modules_of
 from .tables import UNTOUCHED
 
 # Networks of MMagic that fail on other sides and do not pad by themselves.
@@ -115,8 +116,10 @@ def load_config(name: str) -> Config:
     Raises:
         InputError: If there is none.
     """
+    installed = name.startswith('mmagic::')
+    if not installed:
+        find_modules_of(name)
     try:
-        installed = name.startswith('mmagic::')
         config = get_config(name) if installed else Config.fromfile(name)
     except FileNotFoundError as error:
         raise InputError(f'config {name} does not exist') from error

@@ -1,0 +1,207 @@
+"""Compares two results of benchmarks/speed.py: which cases lost their lead.
+
+`benchmarks/compare.py OLD.json NEW.json [--tolerance 0.2]`. What is compared are the
+ratios to the straightforward form, which was measured in the same run; seconds of two
+machines could not be compared. Ends with status 1 where a ratio has got worse.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+RATIOS = {'times_faster': 'time', 'times_less_memory': 'memory'}
+CONDITIONS = ('device', 'threads')
+# Of floating-point numbers that were written as decimals.
+ROUNDING = 1e-9
+
+
+class Target(NamedTuple):
+    """What a result is meant to reach.
+
+    Attributes:
+        device (str): On which.
+        group (str): Job and size.
+        quantity (str): Of ``RATIOS``, ``'psnr'`` (dB) or ``'seconds'`` (median).
+        limit (float): Least value; of seconds, the greatest.
+        forms (str): A case counts if its form is one of these; the first is the usual.
+    """
+
+    device: str
+    group: str
+    quantity: str
+    limit: float
+    forms: tuple[str, ...]
+
+
+SINGLE = ('fast', 'fast, huge pages')
+HALF = ('bfloat16', 'bfloat16, huge pages')
+GPU_HALF = (
+    *('bfloat16', 'channels last bfloat16'),
+    *('compiled bfloat16', 'CUDA graphs bfloat16'),
+)
+TRAINING = 'training step 4x256x256'
+TARGETS = (
+    Target('cpu', 'inference 640x640', 'times_faster', 1.8, SINGLE),
+    Target('cpu', 'inference 640x640', 'times_faster', 5, HALF),
+    Target('cpu', 'agreement 640x640', 'psnr', 55, HALF),
+    Target('cpu', 'inference 1680x1120', 'times_less_memory', 4, SINGLE + HALF),
+    Target('cpu', TRAINING, 'times_faster', 1.5, SINGLE + HALF),
+    Target('cpu', TRAINING, 'times_less_memory', 2, SINGLE + HALF),
+    Target('cuda', 'inference 640x640', 'times_faster', 12, GPU_HALF),
+    Target('cuda', 'inference 640x640', 'seconds', 4e-3, GPU_HALF),
+    Target('cuda', TRAINING, 'times_faster', 6, GPU_HALF),
+    Target('cuda', TRAINING, 'seconds', 30e-3, GPU_HALF),
+    Target('cuda', 'op forward 640x640', 'seconds', 3e-4, ('fast', 'bfloat16')),
+)
+
+
+def judge(cases: Sequence[dict], device: str) -> list[dict]:
+    """How the targets fare.
+
+    Args:
+        cases (Sequence[dict]): Of :func:`speed.main`, with ratios.
+        device (str): ``'cpu'`` or ``'cuda'``, of the cases.
+
+    Returns:
+        list[dict]: Each target with what was ``measured`` by form, and a ``verdict``:
+        ``met``, with the form if it is not the usual one; ``missed``; ``not measured``;
+        or ``waits for a GPU``.
+    """
+    judged = []
+    for target in TARGETS:
+        measured, verdict = {}, 'waits for a GPU'
+        if target.device == device:
+            measured = _measured(target, cases)
+            verdict = _verdict(target, measured)
+        elif device == 'cuda':
+            verdict = 'not measured'
+        judged.append({**target._asdict(), 'measured': measured, 'verdict': verdict})
+    return judged
+
+
+def _measured(target: Target, cases: Sequence[dict]) -> dict[str, float]:
+    values = {
+        case['form']: case[target.quantity]
+        for case in cases
+        if case['group'] == target.group and target.quantity in case
+    }
+    if target.quantity == 'seconds':
+        values = {form: seconds['median'] for form, seconds in values.items()}
+    return {form: values[form] for form in target.forms if form in values}
+
+
+def _verdict(target: Target, measured: dict[str, float]) -> str:
+    reached = [
+        form
+        for form, value in measured.items()
+        if (
+            value <= target.limit
+            if target.quantity == 'seconds'
+            else value >= target.limit
+        )
+    ]
+    if not measured:
+        return 'not measured'
+    if not reached:
+        return 'missed'
+    return 'met' if reached[0] == target.forms[0] else f'met ({reached[0]})'
+
+
+def targets_as_markdown(judged: Sequence[dict]) -> str:
+    """The table of :func:`judge`."""
+    words = {
+        'times_faster': 'at least {:g} times faster',
+        'times_less_memory': 'at most 1/{:g} of the memory',
+        'psnr': 'at least {:g} dB',
+        'seconds': 'at most {:g} ms',
+    }
+    lines = ['| target | wanted | measured | verdict |', '|---|---|---|---|']
+    for row in judged:
+        factor = 1e3 if row['quantity'] == 'seconds' else 1
+        measured = '; '.join(
+            f'{factor * value:.3g} ({form})' for form, value in row['measured'].items()
+        )
+        wanted = words[row['quantity']].format(factor * row['limit'])
+        kind = 'bfloat16' if row['forms'][0] == 'bfloat16' else 'float32'
+        lines.append(
+            f'| {row["device"]}: {row["group"]}, {kind} | {wanted} '
+            f'| {measured or "–"} | {row["verdict"]} |'
+        )
+    return '\n'.join(lines)
+
+
+def compare(old: dict, new: dict, tolerance: float) -> tuple[list[str], bool]:
+    """Ratios of two results, case by case.
+
+    Args:
+        old (dict): Result of speed.py.
+        new (dict): Likewise.
+        tolerance (float): By which part a ratio may shrink, exclusive.
+
+    Returns:
+        tuple[list[str], bool]: Lines of Markdown, and whether a ratio has got worse.
+    """
+    lines = [
+        f'{key} differs: {old[key]} before, {new[key]} now; the ratios are compared '
+        'nevertheless.\n'
+        for key in CONDITIONS
+        if old[key] != new[key]
+    ]
+    lines += ['| case | ratio | before | now | change | |', '|---|---|---|---|---|---|']
+    before, now = _ratios(old), _ratios(new)
+    worse = False
+    for (name, ratio), value in before.items():
+        if (name, ratio) not in now:
+            continue
+        change = now[name, ratio] / value - 1
+        bad = change <= -tolerance + ROUNDING
+        worse |= bad
+        lines.append(
+            f'| {name} | {RATIOS[ratio]} | {value:.2f} | {now[name, ratio]:.2f} '
+            f'| {change:+.0%} | {"WORSE" if bad else ""} |'
+        )
+    missing = {'before': now.keys() - before.keys(), 'now': before.keys() - now.keys()}
+    for where, keys in missing.items():
+        lines += [f'\nmissing {where}: {name}' for name in sorted({k[0] for k in keys})]
+    return lines, worse
+
+
+def _ratios(results: dict) -> dict[tuple[str, str], float]:
+    """By case and ratio; the plain form's, which are one, left out."""
+    return {
+        (f'{case["group"]}: {case["form"]}', ratio): case[ratio]
+        for case in results['cases']
+        for ratio in RATIOS
+        if ratio in case and not case['plain']
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('old', type=Path)
+    parser.add_argument('new', type=Path)
+    parser.add_argument(
+        '--tolerance', type=float, default=0.2, help='by which part ratios may shrink'
+    )
+    args = parser.parse_args()
+    old, new = (_read(path) for path in (args.old, args.new))
+    lines, worse = compare(old, new, args.tolerance)
+    print('\n'.join(lines))
+    raise SystemExit(int(worse))
+
+
+def _read(path: Path) -> dict:
+    try:
+        results = json.loads(path.read_text())
+    except (OSError, ValueError):
+        results = {}
+    if not isinstance(results, dict) or 'cases' not in results:
+        raise SystemExit(f'{path} is no result of benchmarks/speed.py; give its --out')
+    return results
+
+
+if __name__ == '__main__':
+    main()

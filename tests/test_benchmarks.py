@@ -1,0 +1,273 @@
+"""Tables, ratios and verdicts on made timings; one case runs in its own process."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmagic_inik.benchmark.origin import describe_device
+
+ROOT = Path(__file__).parents[1]
+DEMO = str(ROOT / 'configs' / 'iniknet_demo.py')
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    """The modules of benchmarks/, which import each other as scripts do."""
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    import compare
+    import speed
+    import straightforward
+
+    return speed, compare, straightforward
+
+
+def run(main, monkeypatch, *argv):
+    monkeypatch.setattr('sys.argv', ['script', *map(str, argv)])
+    main()
+
+
+def timing(seconds, memory):
+    seconds = dict(median=seconds, min=seconds, p10=seconds, p90=2 * seconds)
+    return dict(seconds=seconds, first_call=None, peak_memory=memory)
+
+
+def record(form, **ratios):
+    return dict(group='inference 8x4', form=form, plain=form == 'plain', **ratios)
+
+
+def written(path, *cases, **conditions):
+    made = dict(device='CPU (a)', threads=2) | conditions
+    path.write_text(json.dumps(dict(made, cases=cases)))
+    return path
+
+
+def test_a_case_in_its_own_process(scripts, tmp_path, monkeypatch, capsys):
+    speed, _, _ = scripts
+    out = tmp_path / 'speed.json'
+    arguments = ['--cases', 'op forward 32x32', '--scale', '0.125', '--repeats', '3']
+    run(speed.main, monkeypatch, *arguments, '--config', DEMO, '--out', out)
+    results = json.loads(out.read_text())
+    assert [case['form'] for case in results['cases']] == ['plain', 'fast']
+    for case in results['cases']:
+        times = case['seconds']
+        assert 0 < times['min'] <= times['p10'] <= times['median'] <= times['p90']
+    plain, fast = results['cases']
+    assert fast['times_faster'] == pytest.approx(
+        plain['seconds']['median'] / fast['seconds']['median']
+    )
+    assert results['device'] == describe_device('cpu')
+    assert results['versions']['torch'] == torch.__version__
+    assert results['config'] == 'configs/iniknet_demo.py'
+    assert {'threads', 'load_before', 'commit', 'notes', 'targets'} <= results.keys()
+    table = capsys.readouterr().out
+    assert f'| op forward 32x32: plain | {plain["seconds"]["median"]:.3f} |' in table
+
+
+def test_ratios_and_table_of_made_timings(scripts, tmp_path, monkeypatch, capsys):
+    """Huge pages, only for the cases that ask; a failure is told and the rest go on."""
+    speed, _, _ = scripts
+    made = {
+        'plain': timing(9.0, 8_000_000_000),
+        'fast': timing(4.0, 1_600_000_000),
+        'fast, huge pages': timing(3.0, 2_000_000_000),
+        'bfloat16': {'error': 'RuntimeError: no | luck'},
+        'bfloat16, huge pages': timing(1.5, 1_000_000_000),
+    }
+    monkeypatch.setattr(speed, 'run_child', lambda case: made[case.form])
+    out = tmp_path / 'speed.json'
+    cases = ['--cases', 'inference 640x640', '--out', out, '--config', DEMO]
+    run(speed.main, monkeypatch, *cases)
+    table = capsys.readouterr().out
+    for line in (
+        '| inference 640x640: plain | 9.000 | 9.000–18.000 | 1.00 | 8000 | 1.00 |',
+        '| inference 640x640: fast | 4.000 | 4.000–8.000 | 2.25 | 1600 | 5.00 |',
+        '| inference 640x640: bfloat16 | failed: RuntimeError: no / luck '
+        '| – | – | – | – |',
+        '| cpu: inference 640x640, float32 | at least 1.8 times faster '
+        '| 2.25 (fast); 3 (fast, huge pages) | met |',
+        # 9 / 1.5, and the case without huge pages has failed.
+        '| cpu: inference 640x640, bfloat16 | at least 5 times faster '
+        '| 6 (bfloat16, huge pages) | met (bfloat16, huge pages) |',
+        '| cuda: inference 640x640, bfloat16 | at most 4 ms | – | waits for a GPU |',
+        '| cpu: agreement 640x640, bfloat16 | at least 55 dB | – | not measured |',
+    ):
+        assert line in table
+    cases = json.loads(out.read_text())['cases']
+    assert {case['form'] for case in cases if case['huge_pages']} == {
+        'fast, huge pages',
+        'bfloat16, huge pages',
+    }
+
+
+@pytest.mark.parametrize(
+    ('device', 'quantity', 'value', 'verdict'),
+    [
+        ('cpu', 'times_faster', 1.79, 'missed'),
+        ('cpu', 'times_faster', 1.8, 'met'),
+        ('cuda', 'seconds', 4.1e-3, 'missed'),
+        ('cuda', 'seconds', 4e-3, 'met'),
+    ],
+)
+def test_verdicts(scripts, device, quantity, value, verdict):
+    _, compare, _ = scripts
+    form = 'fast' if device == 'cpu' else 'bfloat16'
+    case = record(form, **{quantity: value})
+    if quantity == 'seconds':
+        case['seconds'] = dict(median=value)
+    case['group'] = 'inference 640x640'
+    judged = compare.judge([case], device)
+    (found,) = (
+        row
+        for row in judged
+        if row['measured'] and row['device'] == device and row['quantity'] == quantity
+    )
+    assert found['verdict'] == verdict
+
+
+def test_huge_pages_are_asked_for_by_their_cases_alone(scripts, monkeypatch):
+    speed, _, straightforward = scripts
+    monkeypatch.setenv(speed.HUGE_PAGES, '1')
+    # What the child prints is what it was given.
+    given = []
+
+    def child(command, env, **_):
+        given.append(env.get('THP_MEM_ALLOC_ENABLE'))
+        return speed.subprocess.CompletedProcess(command, 0, 'noise\n{"a": 1}\n', '')
+
+    monkeypatch.setattr(speed.subprocess, 'run', child)
+    case = straightforward.Case('op forward', 32, 32, 'fast', DEMO)
+    assert speed.run_child(case) == {'a': 1}
+    speed.run_child(case._replace(huge_pages=True))
+    assert given == [None, '1']
+
+
+@pytest.mark.parametrize(
+    ('status', 'stderr', 'error'),
+    [(-9, '', 'ended by signal 9'), (1, 'Traceback\nValueError: x\n', 'ValueError: x')],
+    ids=['killed', 'failed'],
+)
+def test_a_child_that_ends_early(scripts, monkeypatch, status, stderr, error):
+    speed, _, straightforward = scripts
+    done = speed.subprocess.CompletedProcess([], status, '', stderr)
+    monkeypatch.setattr(speed.subprocess, 'run', lambda *_, **__: done)
+    case = straightforward.Case('op forward', 32, 32, 'fast', DEMO)
+    assert error in speed.run_child(case)['error']
+
+
+def test_an_error_within_a_case_is_its_result(scripts, capsys):
+    speed, _, straightforward = scripts
+    case = straightforward.Case('op forward', 32, 32, 'fast', DEMO, dtype='float3')
+    speed.child_main(json.dumps(case._asdict()))
+    assert json.loads(capsys.readouterr().out)['error'].startswith('AttributeError: ')
+
+
+def test_unknown_case(scripts, monkeypatch):
+    speed, _, _ = scripts
+    with pytest.raises(SystemExit, match='--cases nothing is in no name .* op forward'):
+        run(speed.main, monkeypatch, '--cases', 'nothing')
+
+
+def test_forms_of_inference_agree(scripts):
+    _, _, straightforward = scripts
+    case = straightforward.Case('inference', 32, 48, 'fast', DEMO)
+    results = []
+    for plain in (False, True):
+        step, y = straightforward.inference(case._replace(plain=plain))
+        results.append(step(y))
+    assert y.shape == (1, 3, 32, 48)
+    torch.testing.assert_close(*results, rtol=0, atol=1e-5)
+
+
+def test_training_step_changes_weights_by_the_loss(scripts, monkeypatch):
+    _, _, straightforward = scripts
+    case = straightforward.Case('training step', 32, 32, 'fast', DEMO, batch=2)
+    network = straightforward.load(DEMO, None)
+    monkeypatch.setattr(straightforward, 'load', lambda *_: network)
+    step, y = straightforward.training(case)
+    before = [p.detach().clone() for p in network.generator.parameters()]
+    step(y)
+    after = list(network.generator.parameters())
+    # The first step of Adam is the learning rate.
+    largest = max(
+        (a - b).abs().max().item() for a, b in zip(after, before, strict=True)
+    )
+    assert largest == pytest.approx(2e-4, rel=1e-2)
+
+
+def test_agreement_of_enlarged_random_weights(scripts):
+    _, _, straightforward = scripts
+    case = straightforward.Case('agreement', 32, 32, 'bfloat16', DEMO, dtype='bfloat16')
+    found = straightforward.agreement(case)
+    assert found['rms_change'] == pytest.approx(0.05, rel=1e-3)
+    # bfloat16 rounds by up to 2^-9, of a change of 0.05: 80 dB.
+    assert 40 < found['psnr'] < 90
+    assert found['weights'].startswith('random, seed 0, mixing x ')
+
+
+def test_the_op_has_gradients_of_all_weights(scripts, monkeypatch):
+    _, _, straightforward = scripts
+    kept = []
+    grad = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, 'grad', lambda *a: kept.append(grad(*a)))
+    case = straightforward.Case('op forward and backward', 16, 16, 'fast', DEMO)
+    for plain in (False, True):
+        step, y = straightforward.filtering(case._replace(plain=plain))
+        step(y)
+    assert len(kept[0]) == 3 + 8
+    for fast, plain in zip(*kept, strict=True):
+        assert F.cosine_similarity(fast.flatten(), plain.flatten(), 0) > 0.9999
+
+
+def test_a_loss_of_a_fifth_shows(scripts, tmp_path, monkeypatch, capsys):
+    _, compare, _ = scripts
+    plain = record('plain', times_faster=1.0, times_less_memory=1.0)
+    old = written(
+        tmp_path / 'old.json',
+        plain,
+        record('fast', times_faster=2.0, times_less_memory=5.0),
+        record('gone', times_faster=2.0),
+    )
+    new = written(
+        tmp_path / 'new.json',
+        plain,
+        # Less by 19 % and by 20 %.
+        record('fast', times_faster=1.62, times_less_memory=4.0),
+        record('fresh', times_faster=2.0),
+    )
+    with pytest.raises(SystemExit) as ended:
+        run(compare.main, monkeypatch, old, new)
+    assert ended.value.code == 1
+    out = capsys.readouterr().out
+    assert '| inference 8x4: fast | time | 2.00 | 1.62 | -19% |  |' in out
+    assert '| inference 8x4: fast | memory | 5.00 | 4.00 | -20% | WORSE |' in out
+    assert 'missing now: inference 8x4: gone' in out
+    assert 'missing before: inference 8x4: fresh' in out
+    assert 'differs' not in out
+    with pytest.raises(SystemExit) as ended:
+        run(compare.main, monkeypatch, old, new, '--tolerance', '0.21')
+    assert ended.value.code == 0
+
+
+def test_results_of_different_machines(scripts, tmp_path, monkeypatch, capsys):
+    _, compare, _ = scripts
+    case = record('fast', times_faster=2.0)
+    old = written(tmp_path / 'old.json', case)
+    new = written(tmp_path / 'new.json', case, device='CPU (b)', threads=4)
+    with pytest.raises(SystemExit) as ended:
+        run(compare.main, monkeypatch, old, new)
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert 'device differs: CPU (a) before, CPU (b) now' in out
+    assert 'threads differs: 2 before, 4 now' in out
+    assert '| inference 8x4: fast | time | 2.00 | 2.00 | +0% |  |' in out
+
+
+def test_what_is_no_result(scripts, tmp_path, monkeypatch):
+    _, compare, _ = scripts
+    other = tmp_path / 'other.json'
+    other.write_text('[]')
+    with pytest.raises(SystemExit, match='other.json is no result of .*speed.py'):
+        run(compare.main, monkeypatch, other, other)

@@ -43,7 +43,7 @@ def short_name(path):
         (METRICS, 'ImageQuality'),
         (DATASETS, 'DefocusPairDataset SharpPhotoDataset'),
         (TRANSFORMS, 'LoadDefocusPair LoadSharpPhoto SyntheticDefocus'),
-        (HOOKS, 'StrictCheckpointHook ValidationSheetHook'),
+        (HOOKS, 'StrictCheckpointHook TrainingPiecesHook ValidationSheetHook'),
         (LOOPS, 'FastResumeTrainLoop'),
     ],
     ids=['models', 'metrics', 'datasets', 'transforms', 'hooks', 'loops'],

@@ -1,0 +1,25 @@
+# INIKNet of the paper's size, trained on sharp photos alone; for a GPU:
+# `ITERS=100000 tools/train.py configs/iniknet_synthetic.py --cfg-options data_root=PATH`,
+# in bfloat16 with `optim_wrapper.type=AmpOptimWrapper optim_wrapper.dtype=bfloat16`
+# behind it; without AlexNet's weights, with `model.loss.losses.lpips=None`.
+_base_ = [
+    '_base_/models/iniknet.py',
+    '_base_/datasets/synthetic.py',
+    '_base_/schedule_pieces.py',
+    '_base_/runtime.py',
+]
+
+# Each worker renders some 31 crops a second.
+train_dataloader = dict(
+    batch_size=8, num_workers=8, dataset=_base_.train_dataloader.dataset
+)
+test_evaluator = _base_.val_evaluator
+
+train_cfg = dict(val_interval=5000)
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
+default_hooks = dict(checkpoint=dict(interval=1000))
+# Validation, checkpoints' `state_dict` and so tools/test.py have the averaged weights.
+custom_hooks = _base_.custom_hooks + [
+    dict(type='TrainingPiecesHook'),
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=1e-3),
+]

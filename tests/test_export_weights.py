@@ -1,0 +1,70 @@
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmagic.registry import MODELS
+from mmengine.config import Config
+
+from mmagic_inik.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / 'configs/iniknet_demo.py'
+spec = importlib.util.spec_from_file_location(
+    'export_weights', ROOT / 'tools/export_weights.py'
+)
+export_weights = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(export_weights)
+export = export_weights.export
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    model = MODELS.build(Config.fromfile(CONFIG).model)
+    path = tmp_path / 'iter_7.pth'
+    content = dict(meta=dict(iter=7), state_dict=model.state_dict(), optimizer={})
+    torch.save(content, path)
+    return path, model
+
+
+def test_card_and_weights_make_the_network_again(checkpoint, tmp_path):
+    path, model = checkpoint
+    out = tmp_path / 'shipped.pth'
+    export(str(path), out, CONFIG, dict(commit='1234abc'))
+    card = json.loads((tmp_path / 'shipped.json').read_text())
+    assert card['sha256'] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert (card['config'], card['iterations']) == ('iniknet_demo', 7)
+    assert card['remarks'] == dict(commit='1234abc')
+    weights = torch.load(out, weights_only=True)
+    assert {weight.dtype for weight in weights.values()} == {torch.float16}
+    network = MODELS.build(card['generator'])
+    network.load_state_dict(weights)
+    y = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(network(y), model.generator(y), atol=1e-3, rtol=0)
+
+
+def test_nothing_is_written_of_what_cannot_be_shipped(checkpoint, tmp_path):
+    path, model = checkpoint
+    out = tmp_path / 'shipped.pth'
+    small = ROOT / 'configs/iniknet_small_synthetic.py'
+    with pytest.raises(InputError, match=f'{path} is of another network'):
+        export(str(path), out, small, {})
+    state = model.state_dict()
+    state['generator.head.bias'][0] = 1e5
+    torch.save(dict(state_dict=state), path)
+    with pytest.raises(InputError, match='weight head.bias that float16 cannot hold'):
+        export(str(path), out, CONFIG, {})
+    with pytest.raises(InputError, match='shipped.txt does not end in .pth'):
+        export(str(path), out.with_suffix('.txt'), CONFIG, {})
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_files_that_exist_are_kept(checkpoint, tmp_path):
+    path, _ = checkpoint
+    (tmp_path / 'shipped.json').write_text('{}')
+    with pytest.raises(InputError, match='shipped.json exists; remove it'):
+        export(str(path), tmp_path / 'shipped.pth', CONFIG, {})
+    assert not (tmp_path / 'shipped.pth').exists()

@@ -1,0 +1,119 @@
+"""Make of a training's checkpoint what is shipped: weights in float16, and a card.
+
+`tools/export_weights.py CHECKPOINT OUT.pth --config CONFIG --remark commit=1234abc`
+writes the weights alone, which are the averaged ones where the config averages, and
+OUT.json with the network, the number of iterations, the remarks and the file's hash.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from mmagic.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmagic_inik.engine import StrictCheckpointHook, load_checkpoint_file
+from mmagic_inik.errors import InputError
+
+
+def export(
+    checkpoint: str, destination: Path, config: Path, remarks: dict[str, str]
+) -> dict:
+    """Write weights and card; neither is left half written.
+
+    Args:
+        checkpoint (str): Of a training with ``config``.
+        destination (Path): File of the weights, ``.pth``; the card is ``.json``.
+        config (Path): Text config.
+        remarks (dict[str, str]): What else the card is to say.
+
+    Returns:
+        dict: The card: ``config``, ``iterations``, ``sha256``, ``remarks``, and
+        ``generator``, from which the network is built without the config.
+
+    Raises:
+        InputError: If a file cannot be used, or float16 cannot hold a weight.
+    """
+    if destination.suffix != '.pth':
+        raise InputError(f'{destination} does not end in .pth; name it so')
+    card_file = destination.with_suffix('.json')
+    for path in (destination, card_file):
+        if path.exists():
+            raise InputError(f'{path} exists; remove it, or name another file')
+    if not destination.parent.is_dir():
+        raise InputError(f'{destination.parent} is not a folder; create it first')
+    if not config.is_file():
+        raise InputError(f'config {config} does not exist')
+    generator = Config.fromfile(config).model.generator.to_dict()
+    loaded = load_checkpoint_file(checkpoint, map_location='cpu')
+    state = _weights_of(loaded, generator, checkpoint)
+    part = destination.with_name(destination.name + '.part')
+    torch.save(state, part)
+    card = dict(
+        config=config.stem,
+        iterations=loaded.get('meta', {}).get('iter'),
+        sha256=hashlib.sha256(part.read_bytes()).hexdigest(),
+        remarks=remarks,
+        generator=generator,
+    )
+    card_part = card_file.with_name(card_file.name + '.part')
+    card_part.write_text(json.dumps(card, indent=2) + '\n')
+    os.replace(part, destination)
+    os.replace(card_part, card_file)
+    return card
+
+
+def _weights_of(loaded: dict, generator: dict, name: str) -> dict[str, torch.Tensor]:
+    """The generator's weights in float16, all of them."""
+    prefix = 'generator.'
+    weights = {
+        key.removeprefix(prefix): tensor
+        for key, tensor in loaded.get('state_dict', loaded).items()
+        if key.startswith(prefix)
+    }
+    network = MODELS.build(generator)
+    StrictCheckpointHook().after_load_checkpoint(
+        SimpleNamespace(model=network), type(loaded)(weights, loaded.path)
+    )
+    for key, tensor in weights.items():
+        weights[key] = tensor.half()
+        if not weights[key].isfinite().all():
+            raise InputError(f'{name} has a weight {key} that float16 cannot hold')
+    return weights
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('checkpoint', help='of a training')
+    parser.add_argument('destination', type=Path, help='file to write, .pth')
+    parser.add_argument('--config', type=Path, required=True)
+    parser.add_argument(
+        '--remark',
+        action='append',
+        default=[],
+        metavar='KEY=TEXT',
+        help='for the card: commit, seed, data, hardware; may be repeated',
+    )
+    args = parser.parse_args()
+    init_default_scope('mmagic')
+    try:
+        for remark in args.remark:
+            if '=' not in remark:
+                raise InputError(f'--remark {remark} has no =; give KEY=TEXT')
+        remarks = dict(remark.split('=', 1) for remark in args.remark)
+        card = export(args.checkpoint, args.destination, args.config, remarks)
+    except InputError as error:
+        sys.exit(f'export_weights: {error}')
+    size = args.destination.stat().st_size / 1e6
+    print(f'{args.destination}: {size:.2f} MB, sha256 {card["sha256"]}')
+
+
+if __name__ == '__main__':
+    main()

@@ -35,8 +35,8 @@ class Target(NamedTuple):
     forms: tuple[str, ...]
 
 
-SINGLE = ('fast', 'fast, huge pages')
-HALF = ('bfloat16', 'bfloat16, huge pages')
+SINGLE = ('fast', 'huge pages', 'pieces of 384')
+HALF = ('bfloat16', 'pieces of 384 bfloat16')
 GPU_HALF = (
     *('bfloat16', 'channels last bfloat16'),
     *('compiled bfloat16', 'CUDA graphs bfloat16'),

@@ -48,9 +48,10 @@ COMPILED = {
 FORMS = {
     'cpu': {
         FAST: {},
-        'fast, huge pages': dict(huge_pages=True),
         HALF: BFLOAT16,
-        'bfloat16, huge pages': dict(huge_pages=True, **BFLOAT16),
+        'huge pages': dict(huge_pages=True),
+        'pieces of 384': dict(tile=384),
+        'pieces of 384 bfloat16': dict(tile=384, **BFLOAT16),
     },
     'cuda': {
         FAST: {},
@@ -102,8 +103,8 @@ def all_cases(device: str, scale: float) -> Iterator[tuple[dict, dict[str, dict]
     forms = {
         form: fields
         for form, fields in FORMS[device].items()
-        # These want weights that stay where, and laid out as, they are.
-        if not form.startswith(('CUDA graphs', 'channels last'))
+        # These want weights that stay where and as they are, or no gradients.
+        if not form.startswith(('CUDA graphs', 'channels last', 'pieces'))
     }
     yield dict(job='training step', batch=4, **sides[SMALL]), plain | forms
     yield dict(job='agreement', **sides[MIDDLE]), {HALF: BFLOAT16}

@@ -43,6 +43,7 @@ class Case(NamedTuple):
         dtype (str): ``'bfloat16'``: under autocast; of the op, that of the weights.
         compiled (str | None): Mode of ``torch.compile``.
         channels_last (bool): Memory format of network and image.
+        tile (int | None): Side of overlapping pieces in pixels; None for whole images.
         huge_pages (bool): Whether PyTorch asks Linux for huge pages.
         warm_ups (int): Measurements to drop.
         repeats (int): Measurements to keep.
@@ -61,6 +62,7 @@ class Case(NamedTuple):
     dtype: str = 'float32'
     compiled: str | None = None
     channels_last: bool = False
+    tile: int | None = None
     huge_pages: bool = False
     warm_ups: int = 1
     repeats: int = 5
@@ -126,7 +128,8 @@ def filtering(case: Case) -> Job:
 
 def inference(case: Case) -> Job:
     """The network, from image to restored image."""
-    network = load(case.config, case.checkpoint).generator.to(case.device)
+    restorer = load(case.config, case.checkpoint).to(case.device)
+    network = restorer.generator
     y = photo(case)
     if case.channels_last:
         network.to(memory_format=torch.channels_last)
@@ -136,6 +139,8 @@ def inference(case: Case) -> Job:
     @torch.inference_mode()
     def step(y: Tensor) -> Tensor:
         with conditions(case):
+            if case.tile:
+                return restorer.restore(y, case.tile)
             return network.forward_scales(y)[0] if case.plain else run(y)
 
     return step, y

@@ -72,9 +72,10 @@ def test_ratios_and_table_of_made_timings(scripts, tmp_path, monkeypatch, capsys
     made = {
         'plain': timing(9.0, 8_000_000_000),
         'fast': timing(4.0, 1_600_000_000),
-        'fast, huge pages': timing(3.0, 2_000_000_000),
+        'huge pages': timing(3.0, 2_000_000_000),
+        'pieces of 384': timing(3.6, 800_000_000),
         'bfloat16': {'error': 'RuntimeError: no | luck'},
-        'bfloat16, huge pages': timing(1.5, 1_000_000_000),
+        'pieces of 384 bfloat16': timing(1.5, 1_000_000_000),
     }
     monkeypatch.setattr(speed, 'run_child', lambda case: made[case.form])
     out = tmp_path / 'speed.json'
@@ -87,18 +88,19 @@ def test_ratios_and_table_of_made_timings(scripts, tmp_path, monkeypatch, capsys
         '| inference 640x640: bfloat16 | failed: RuntimeError: no / luck '
         '| – | – | – | – |',
         '| cpu: inference 640x640, float32 | at least 1.8 times faster '
-        '| 2.25 (fast); 3 (fast, huge pages) | met |',
-        # 9 / 1.5, and the case without huge pages has failed.
+        '| 2.25 (fast); 3 (huge pages); 2.5 (pieces of 384) | met |',
+        # 9 / 1.5, and whole images have failed.
         '| cpu: inference 640x640, bfloat16 | at least 5 times faster '
-        '| 6 (bfloat16, huge pages) | met (bfloat16, huge pages) |',
+        '| 6 (pieces of 384 bfloat16) | met (pieces of 384 bfloat16) |',
         '| cuda: inference 640x640, bfloat16 | at most 4 ms | – | waits for a GPU |',
         '| cpu: agreement 640x640, bfloat16 | at least 55 dB | – | not measured |',
     ):
         assert line in table
     cases = json.loads(out.read_text())['cases']
-    assert {case['form'] for case in cases if case['huge_pages']} == {
-        'fast, huge pages',
-        'bfloat16, huge pages',
+    assert [case['form'] for case in cases if case['huge_pages']] == ['huge pages']
+    assert {case['form'] for case in cases if case['tile']} == {
+        'pieces of 384',
+        'pieces of 384 bfloat16',
     }
 
 

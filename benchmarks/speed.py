@@ -23,12 +23,8 @@ from mmengine.registry import init_default_scope
 from overlap import load
 from straightforward import JOBS, Case, agreement
 
-from mmagic_inik.benchmark.complexity import (
-    WARM_UPS,
-    _memory_of,
-    _resident,
-    _timed,
-)
+from mmagic_inik.benchmark.complexity import WARM_UPS
+from mmagic_inik.benchmark.measuring import memory_of, resident, timed
 from mmagic_inik.benchmark.origin import describe_commit, describe_device
 from mmagic_inik.errors import InputError
 
@@ -164,20 +160,20 @@ def measure(case: Case) -> dict:
     step(image)
     del step, image
     gc.collect()
-    before = _resident('VmRSS')
+    before = resident('VmRSS')
     step, image = job(case)
-    restart_peak, peak = _memory_of(case.device)
+    restart_peak, peak = memory_of(case.device)
     restart_peak()
 
     def several(image: torch.Tensor) -> None:
         for _ in range(case.calls):
             step(image)
 
-    warm = [_timed(several, image) for _ in range(case.warm_ups)]
+    warm = [timed(several, image) for _ in range(case.warm_ups)]
     if case.compiled and case.device == 'cpu':
         # That of the compiler.
         restart_peak()
-    seconds = [_timed(several, image) / case.calls for _ in range(case.repeats)]
+    seconds = [timed(several, image) / case.calls for _ in range(case.repeats)]
     low, median, high = np.percentile(seconds, (10, 50, 90))
     return {
         'seconds': dict(median=median, min=min(seconds), p10=low, p90=high),

@@ -204,10 +204,7 @@ def describe_hardware(device: str, threads: int) -> str:
     if device == 'cuda':
         tf32 = 'with' if torch.backends.cudnn.allow_tf32 else 'without'
         return f'{describe_device(device)}, float32 convolutions {tf32} TF32'
-    info = Path('/proc/cpuinfo').read_text()
-    model = re.search(r'^model name\s*: (.+)', info, re.M)
-    name = model[1] if model else describe_device(device)
-    return f'{name}, {threads} thread(s)'
+    return f'{describe_device(device)}, {threads} thread(s)'
 
 
 def record(

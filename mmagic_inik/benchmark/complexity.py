@@ -5,16 +5,13 @@ and of a matrix product, FLOPs are exactly twice the MACs. Both words are often 
 either.
 """
 
-import re
 import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from mmagic.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,6 +19,7 @@ from ..errors import InputError
 from ..models.restorer import MultiScaleRestorer
 from ..ops import use_references
 from .contenders import SIDES_IN_MULTIPLES, load_config
+from .measuring import memory_of, resident, timed
 
 TOTAL, REST = 'total', 'rest'
 # A GPU's clock rises and its kernels are chosen in the first passes.
@@ -234,46 +232,20 @@ def measure(
     Raises:
         InputError: As :func:`complexity`, or if the memory does not suffice.
     """
-    before = _resident('VmRSS')
+    before = resident('VmRSS')
     restorer = build_network(config)
-    restart_peak, peak = _memory_of(device)
+    restart_peak, peak = memory_of(device)
     try:
         restorer.to(device, getattr(torch, dtype))
         restart_peak()
         image = torch.rand(1, 3, *size, device=device, dtype=getattr(torch, dtype))
         for _ in range(WARM_UPS[device]):
-            _timed(restorer.forward_tensor, image)
+            timed(restorer.forward_tensor, image)
         memory = peak() - before if device == 'cpu' else peak()
-        seconds = [_timed(restorer.forward_tensor, image) for _ in range(repeats)]
+        seconds = [timed(restorer.forward_tensor, image) for _ in range(repeats)]
     except (RuntimeError, TypeError, ValueError) as error:
         raise _failure(config, size, error) from error
     return Cost(memory, seconds, torch.get_num_threads())
-
-
-def _timed(forward: Callable[[Tensor], Tensor], image: Tensor) -> float:
-    """Seconds until the result has been computed, not only asked for."""
-    synchronize = torch.cuda.synchronize if image.is_cuda else lambda: None
-    synchronize()
-    start = time.perf_counter()
-    forward(image)
-    synchronize()
-    return time.perf_counter() - start
-
-
-def _memory_of(device: str) -> tuple[Callable[[], object], Callable[[], int]]:
-    """Functions that forget the peak so far, and that tell it in bytes."""
-    if device == 'cuda':
-        return torch.cuda.reset_peak_memory_stats, torch.cuda.max_memory_allocated
-    # Linux sets the peak of a process back to its present memory, see proc(5);
-    # getrusage() would give the parent's peak, if that is higher.
-    forget = lambda: Path('/proc/self/clear_refs').write_text('5')  # noqa: E731
-    return forget, lambda: _resident('VmHWM')
-
-
-def _resident(field: str) -> int:
-    """This process's resident memory in bytes: ``VmRSS`` now, ``VmHWM`` at its peak."""
-    status = Path('/proc/self/status').read_text()
-    return 1024 * int(re.search(rf'{field}:\s+(\d+) kB', status)[1])
 
 
 def _failure(config: str, size: tuple[int, int], error: Exception) -> InputError:

@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from ..benchmark.measuring import memory_of, resident
+
 # Pixels a side. The largest keeps every tensor below 2³¹ numbers.
 LEAST_TILE, MOST_TILE = 128, 2048
 # Of a piece on which memory is measured; what is not larger is not worth it.
@@ -79,11 +81,11 @@ def bytes_per_pixel(restorer: nn.Module, device: torch.device, dtype: str) -> fl
     else:
         # Or memory that is free, but not given back, would hide what is taken.
         ctypes.CDLL(None).malloc_trim(0)
-        # Sets the peak of this process back to its present memory, see proc(5).
-        Path('/proc/self/clear_refs').write_text('5')
-        before = _resident('VmRSS')
+        restart_peak, peak = memory_of('cpu')
+        restart_peak()
+        before = resident('VmRSS')
         restorer.restore(image, dtype=dtype)
-        taken = _resident('VmHWM') - before
+        taken = peak() - before
     return max(taken, image.nbytes) / _MEASURED**2
 
 
@@ -134,9 +136,3 @@ def _used(group: Path, file: str) -> int:
     statistics = (group / 'memory.stat').read_text()
     cache = re.search(r'^(?:total_)?inactive_file (\d+)', statistics, re.MULTILINE)
     return int((group / file).read_text()) - (int(cache[1]) if cache else 0)
-
-
-def _resident(field: str) -> int:
-    """This process's resident memory in bytes: ``VmRSS`` now, ``VmHWM`` at its peak."""
-    status = Path('/proc/self/status').read_text()
-    return 1024 * int(re.search(rf'{field}:\s+(\d+) kB', status)[1])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -238,7 +239,11 @@ def test_interrupt_leaves_whole_photos_alone(tmp_path, weights):
     arguments = [photos, '--config', TINY, '--checkpoint', weights, '--out', out]
     command = [sys.executable, ROOT / 'tools' / 'restore.py', *arguments]
     process = subprocess.Popen(
-        [*map(str, command), '--device', 'cpu'], stderr=subprocess.PIPE, text=True
+        [*map(str, command), '--device', 'cpu'],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs, and what they start, would ignore it.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     end = time.monotonic() + 120
     while not (out / '1.png').exists() and time.monotonic() < end:

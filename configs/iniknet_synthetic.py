@@ -1,7 +1,7 @@
 # INIKNet of the paper's size, trained on sharp photos alone; for a GPU:
 # `ITERS=100000 tools/train.py configs/iniknet_synthetic.py --cfg-options data_root=PATH`,
-# in bfloat16 with `optim_wrapper.type=AmpOptimWrapper optim_wrapper.dtype=bfloat16`
-# behind it; without AlexNet's weights, with `model.loss.losses.lpips=None`.
+# in bfloat16 with `optim_wrapper.type=Bfloat16OptimWrapper` behind it; without AlexNet's
+# weights, with `model.loss.losses.lpips=None`.
 _base_ = [
     '_base_/models/iniknet.py',
     '_base_/datasets/synthetic.py',

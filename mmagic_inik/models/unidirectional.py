@@ -114,7 +114,6 @@ class UnidirectionalINIKNet(INIKNet):
         head (dict | nn.Module): As in ``INIKNet``.
         num_scales (int): As in ``INIKNet``. Default: 3.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
-        init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
         ValueError: If ``num_scales`` is not positive, ``neck`` is no pair or a neck

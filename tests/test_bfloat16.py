@@ -34,11 +34,16 @@ def test_a_step_computes_in_bfloat16_and_learns_in_float32():
         lambda module, args, outputs: features.extend(outputs)
     )
     before = [p.detach().clone() for p in model.parameters()]
+    gradients = []
+    wrapper.optimizer.register_step_pre_hook(
+        lambda *_: gradients.extend(p.grad.dtype for p in model.parameters())
+    )
     images = torch.randint(256, (2, 1, 3, 32, 32), dtype=torch.uint8)
     sample = DataSample(gt_img=images[1][0])
     logged = model.train_step(dict(inputs=[*images[0]], data_samples=[sample]), wrapper)
     assert {feature.dtype for feature in features} == {torch.bfloat16}
     assert logged['loss'].dtype == torch.float32
+    assert gradients == [torch.float32] * len(before)
     assert all(p.dtype == torch.float32 for p in model.parameters())
     moved = [
         not torch.equal(p, b) for p, b in zip(model.parameters(), before, strict=True)

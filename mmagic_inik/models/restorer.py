@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from mmagic.models.base_models import BaseEditModel
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
@@ -13,6 +12,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from .build import build_part
+from .padding import extend_sides
 from .tiling import check_tile, in_tiles
 
 DTYPES = ('float32', 'bfloat16', 'float16')
@@ -146,7 +146,7 @@ class MultiScaleRestorer(BaseEditModel):
         """
         self._check_prediction(tile, overlap, dtype)
         height, width = image.shape[-2:]
-        padded = self._pad(image)
+        padded = extend_sides(image, self.size_divisor, self.min_size)
         network = partial(self._generate, dtype=dtype, **kwargs)
         if tile is None:
             restored = network(padded).to(image)
@@ -223,17 +223,6 @@ class MultiScaleRestorer(BaseEditModel):
             raise ValueError(
                 f'tile must not be below min_size {self.min_size}, got {tile}'
             )
-
-    def _pad(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        bottom, right = (
-            -(-max(side, self.min_size) // self.size_divisor) * self.size_divisor - side
-            for side in (height, width)
-        )
-        if not bottom and not right:
-            return image
-        mode = 'reflect' if bottom < height and right < width else 'replicate'
-        return F.pad(image, (0, right, 0, bottom), mode)
 
 
 def _as_rgb(image: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from ..errors import InputError
 from .build import build_part
+from .padding import extend_sides
 
 _CONTAINERS = (nn.ModuleDict, nn.ModuleList, nn.Sequential)
 
@@ -96,7 +97,7 @@ class TappedBackbone(BaseModule):
         Returns:
             Tensor: (B, C, H, W).
         """
-        padded = self._pad(image)
+        padded = extend_sides(image, self.size_divisor)
         feature = self.projection(self._run_to_layer(self.network, padded))
         if feature.shape[-2:] != padded.shape[-2:]:
             feature = F.interpolate(
@@ -113,14 +114,6 @@ class TappedBackbone(BaseModule):
             f'layer {self.layer!r} of {type(self.network).__name__} is not called by '
             'its forward(); name one that is, such as an item of a ModuleList'
         )
-
-    def _pad(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        bottom, right = -height % self.size_divisor, -width % self.size_divisor
-        if not bottom and not right:
-            return image
-        mode = 'reflect' if bottom < height and right < width else 'replicate'
-        return F.pad(image, (0, right, 0, bottom), mode)
 
     def _keep_what_is_reached(self) -> int:
         """Drop or freeze what the layer does not depend on; return its channels."""

@@ -106,7 +106,7 @@ class _RingCorrected(torch.autograd.Function):
             grad = torch.ops.aten.threshold_backward(grad, y, 0)
         grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
             *(grad, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1),
-            output_mask=[True, True, False],
+            output_mask=[ctx.needs_input_grad[0], True, False],
         )
         with torch.enable_grad():
             leaves = [*_lines(x), weight]
@@ -114,8 +114,9 @@ class _RingCorrected(torch.autograd.Function):
             *line_grads, ring_grad = torch.autograd.grad(
                 _reflected(leaves[:4], leaves[4]), leaves, _ring(grad)
             )
-        for part, line_grad in zip(_lines(grad_x), line_grads, strict=True):
-            part += line_grad
+        if grad_x is not None:
+            for part, line_grad in zip(_lines(grad_x), line_grads, strict=True):
+                part += line_grad
         residual_grad = grad if ctx.needs_input_grad[3] else None
         return grad_x, grad_weight + ring_grad, None, residual_grad
 

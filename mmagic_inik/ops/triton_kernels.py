@@ -29,8 +29,8 @@ def forward(
     b_pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     b_exists = b_pixel < H * W
     b_column = tl.arange(0, COLUMNS)
-    b_mu = _spread(p_mu + batch * R * H * W, s_mu_r, s_mu, b_pixel, b_exists, b_column // ATOMS, R)
-    b_omega = _spread(p_omega + batch * N * H * W, s_omega_n, s_omega, b_pixel, b_exists, b_column % ATOMS, N)
+    b_mu = _load_channels(p_mu + batch * R * H * W, s_mu_r, s_mu, b_pixel, b_exists, b_column // ATOMS, R)
+    b_omega = _load_channels(p_omega + batch * N * H * W, s_omega_n, s_omega, b_pixel, b_exists, b_column % ATOMS, N)
     b_weight = b_mu * b_omega
     b_output = tl.arange(0, OUTPUT_BLOCK)
     b_out = tl.zeros((PIXELS, OUTPUT_BLOCK), tl.float32)
@@ -65,8 +65,8 @@ def backward_weights(
     b_pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     b_exists = b_pixel < H * W
     b_column = tl.arange(0, COLUMNS)
-    b_mu = _spread(p_mu + batch * R * H * W, s_mu_r, s_mu, b_pixel, b_exists, b_column // ATOMS, R)
-    b_omega = _spread(p_omega + batch * N * H * W, s_omega_n, s_omega, b_pixel, b_exists, b_column % ATOMS, N)
+    b_mu = _load_channels(p_mu + batch * R * H * W, s_mu_r, s_mu, b_pixel, b_exists, b_column // ATOMS, R)
+    b_omega = _load_channels(p_omega + batch * N * H * W, s_omega_n, s_omega, b_pixel, b_exists, b_column % ATOMS, N)
     p_grad += batch * OUTPUTS * H * W
     program = tl.program_id(0) * tl.num_programs(1) + batch
     p_d_mixing += program * OUTPUTS * IMAGES * COLUMNS
@@ -84,8 +84,8 @@ def backward_weights(
                 tl.store(p_d_mixing + (k * IMAGES + c) * COLUMNS + b_column, b_sum)
     b_d_mu = tl.sum(tl.reshape(b_scale * b_omega, (PIXELS, SIZES, ATOMS)), 2)
     b_d_omega = tl.sum(tl.reshape(b_scale * b_mu, (PIXELS, SIZES, ATOMS)), 1)
-    _gather(p_d_mu + batch * R * H * W, s_mu_r, s_mu, b_pixel, b_exists, tl.arange(0, SIZES), R, b_d_mu)
-    _gather(p_d_omega + batch * N * H * W, s_omega_n, s_omega, b_pixel, b_exists, tl.arange(0, ATOMS), N, b_d_omega)
+    _store_channels(p_d_mu + batch * R * H * W, s_mu_r, s_mu, b_pixel, b_exists, tl.arange(0, SIZES), R, b_d_mu)
+    _store_channels(p_d_omega + batch * N * H * W, s_omega_n, s_omega, b_pixel, b_exists, tl.arange(0, ATOMS), N, b_d_omega)
 
 
 @triton.jit
@@ -107,8 +107,8 @@ def backward_dictionary(
     for first in range(tl.program_id(0) * PIXELS, H * W, step):
         b_pixel = first + tl.arange(0, PIXELS)
         b_exists = b_pixel < H * W
-        b_mu = _spread(p_mu + batch * R * H * W, s_mu_r, s_mu, b_pixel, b_exists, b_column // ATOMS, R)
-        b_omega = _spread(p_omega + batch * N * H * W, s_omega_n, s_omega, b_pixel, b_exists, b_column % ATOMS, N)
+        b_mu = _load_channels(p_mu + batch * R * H * W, s_mu_r, s_mu, b_pixel, b_exists, b_column // ATOMS, R)
+        b_omega = _load_channels(p_omega + batch * N * H * W, s_omega_n, s_omega, b_pixel, b_exists, b_column % ATOMS, N)
         b_weight = b_mu * b_omega
         for c in tl.static_range(IMAGES):
             p_plane = _plane(p_y, batch * IMAGES + c, H, W, SIDE)
@@ -168,15 +168,15 @@ def _unmixed(
 
 
 @triton.jit
-def _spread(p, s_channel, s_pixel, b_pixel, b_exists, b_channel, count):
-    """Channels of mu or omega where a column needs them; zero where there is none."""
+def _load_channels(p, s_channel, s_pixel, b_pixel, b_exists, b_channel, count):
+    """Channels of mu or omega, one for each column; zero where there is none."""
     p_b = p + b_pixel.to(tl.int64)[:, None] * s_pixel + (b_channel * s_channel)[None, :]
     b_mask = b_exists[:, None] & (b_channel < count)[None, :]
     return tl.load(p_b, mask=b_mask, other=0.0).to(tl.float32)
 
 
 @triton.jit
-def _gather(p, s_channel, s_pixel, b_pixel, b_exists, b_channel, count, b_value):
+def _store_channels(p, s_channel, s_pixel, b_pixel, b_exists, b_channel, count, b_value):
     p_b = p + b_pixel.to(tl.int64)[:, None] * s_pixel + (b_channel * s_channel)[None, :]
     b_mask = b_exists[:, None] & (b_channel < count)[None, :]
     tl.store(p_b, b_value.to(p.dtype.element_ty), mask=b_mask)

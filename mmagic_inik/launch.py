@@ -150,6 +150,28 @@ def find_modules_of(config: str | None) -> None:
             sys.path.append(folder)
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that PyTorch cannot use here.
+
+    Args:
+        device (str): As after ``--device``.
+
+    Raises:
+        InputError: Says why.
+    """
+    import torch
+
+    from .errors import InputError
+
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(
+            f'--device {device} cannot be used ({str(error).splitlines()[0]}); give '
+            'cpu, or cuda where there is a GPU'
+        ) from error
+
+
 def keep_paths_whole() -> None:
     """Let paths with spaces and commas, and layouts, pass ``--cfg-options``.
 

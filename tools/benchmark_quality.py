@@ -42,6 +42,7 @@ from mmagic_inik.benchmark.tables import (
 from mmagic_inik.errors import InputError
 from mmagic_inik.evaluation import ImageQuality
 from mmagic_inik.evaluation.image_quality import DEFINITIONS, format_score
+from mmagic_inik.launch import check_device
 from mmagic_inik.visualization.gallery import Case, best_median_worst, gallery
 
 LARGER_IS_BETTER = ('PSNR', 'SSIM_7x7', 'SSIM_11x11')
@@ -140,12 +141,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     for pair in args.lpips_weights:
         if '=' not in pair:
             raise InputError(f'--lpips-weights takes NET=PATH, got {pair}')
-    try:
-        torch.empty(0, device=args.device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f'--device {args.device} cannot be used: {str(error).splitlines()[0]}'
-        ) from error
+    check_device(args.device)
 
 
 def open_test_sets(args: argparse.Namespace) -> list[PhotoSet]:

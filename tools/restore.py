@@ -22,6 +22,7 @@ from natsort import natsorted
 from mmagic_inik.datasets import photo_size
 from mmagic_inik.datasets.photos import EXTENSIONS
 from mmagic_inik.errors import InputError
+from mmagic_inik.launch import check_device
 from mmagic_inik.models.restorer import DEFAULT_OVERLAP, DTYPES, MultiScaleRestorer
 from mmagic_inik.restoration import (
     encode_photo,
@@ -233,12 +234,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         args.tile = None
     if args.out.exists() and not args.out.is_dir():
         raise InputError(f'--out {args.out} is no folder; name one, or a new one')
-    try:
-        torch.empty(0, device=args.device)
-    except (AssertionError, RuntimeError) as error:
-        raise InputError(
-            f'--device {args.device} cannot be used: {str(error).splitlines()[0]}'
-        ) from error
+    check_device(args.device)
     return args
 
 

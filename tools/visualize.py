@@ -25,6 +25,7 @@ from mmagic_inik.benchmark.contenders import build_contender
 from mmagic_inik.datasets import photo_size, read_photo
 from mmagic_inik.datasets.photos import EXTENSIONS
 from mmagic_inik.errors import InputError
+from mmagic_inik.launch import check_device
 from mmagic_inik.visualization import (
     HeadWatch,
     Prediction,
@@ -191,12 +192,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     args.at = [tuple(map(int, place.split(','))) for place in args.at]
     if args.max_side < 1:
         raise InputError(f'--max-side must be positive, got {args.max_side}')
-    try:
-        torch.empty(0, device=args.device)
-    except (AssertionError, RuntimeError) as error:
-        raise InputError(
-            f'--device {args.device} cannot be used: {str(error).splitlines()[0]}'
-        ) from error
+    check_device(args.device)
     return args
 
 

@@ -9,10 +9,16 @@ _base_ = [
     '_base_/runtime.py',
 ]
 
+# Noise as of a good camera: compared in mmagic_inik/weights/README.md.
+camera = dict(shot_noise=0.005, read_noise=0.001, jpeg_quality=(85, 100))
+_base_.train_dataloader.dataset.pipeline[1].update(camera)
+_base_.val_dataloader.dataset.pipeline[1].update(camera)
 # Each worker renders some 31 crops a second.
 train_dataloader = dict(
     batch_size=8, num_workers=8, dataset=_base_.train_dataloader.dataset
 )
+val_dataloader = dict(dataset=_base_.val_dataloader.dataset)
+test_dataloader = val_dataloader
 test_evaluator = _base_.val_evaluator
 
 train_cfg = dict(val_interval=5000)

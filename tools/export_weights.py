@@ -3,6 +3,7 @@
 `tools/export_weights.py CHECKPOINT OUT.pth --config CONFIG --remark commit=1234abc`
 writes the weights alone, which are the averaged ones where the config averages, and
 OUT.json with the network, the number of iterations, the remarks and the file's hash.
+With CONFIG, every tool takes OUT.pth for a checkpoint.
 """
 
 import argparse
@@ -70,14 +71,13 @@ def export(
 
 
 def _weights_of(loaded: dict, generator: dict, name: str) -> dict[str, torch.Tensor]:
-    """The generator's weights in float16, all of them."""
-    prefix = 'generator.'
+    """The generator's weights in float16, all of them, under the restorer's names."""
     weights = {
-        key.removeprefix(prefix): tensor
+        key: tensor
         for key, tensor in loaded.get('state_dict', loaded).items()
-        if key.startswith(prefix)
+        if key.startswith('generator.')
     }
-    network = MODELS.build(generator)
+    network = torch.nn.ModuleDict(dict(generator=MODELS.build(generator)))
     StrictCheckpointHook().after_load_checkpoint(
         SimpleNamespace(model=network), type(loaded)(weights, loaded.path)
     )

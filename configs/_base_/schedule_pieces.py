@@ -14,7 +14,6 @@ decay_from = max_iters * 2 // 3
 
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
 optim_wrapper = dict(
-    optimizer=dict(lr=2e-3),
     # One scene of a batch must not throw the others back.
     clip_grad=dict(max_norm=1.0),
 )

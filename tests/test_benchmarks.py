@@ -1,13 +1,19 @@
 """Tables, ratios and verdicts on made timings; one case runs in its own process."""
 
 import json
+import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from skimage import data
 
 from mmagic_inik.benchmark.origin import describe_device
+from mmagic_inik.restoration import load_restorer
 
 ROOT = Path(__file__).parents[1]
 DEMO = str(ROOT / 'configs' / 'iniknet_demo.py')
@@ -273,3 +279,67 @@ def test_what_is_no_result(scripts, tmp_path, monkeypatch):
     other.write_text('[]')
     with pytest.raises(SystemExit, match='other.json is no result of .*speed.py'):
         run(compare.main, monkeypatch, other, other)
+
+
+def test_gains_are_those_of_the_table(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    import shipped_weights
+
+    scores = {  # by network and run; the net was scored with other weights before
+        (shipped_weights.UNTOUCHED, '0'): (20.0, 30.0),
+        ('net', '1'): (25.0, 25.0),
+        ('net', '2'): (22.5, 29.0),
+    }
+    images = [
+        dict(model=model, run=run, data=data, image=f'input/{image}', PSNR=str(score))
+        for (model, run), both in scores.items()
+        for data, factor in (('A', 1), ('B', 2))
+        for image, score in zip(
+            ('a.jpg', 'b.jpg'), np.multiply(factor, both), strict=True
+        )
+    ]
+    means = {shipped_weights.UNTOUCHED: 25, 'net': 25.75}
+    table = [
+        dict(model=model, data=data, score=score, value=str(factor * mean))
+        for model, mean in means.items()
+        for data, factor in (('A', 1), ('B', 2))
+        for score in ('PSNR', 'SSIM_7x7')
+    ]
+    line = '| net | +0.750 | 1 of 2 | -1.00 | b | +2.50 | a |'
+    assert shipped_weights.spread(table, images, 'A').splitlines()[2:] == [line]
+
+
+def test_weights_of_the_results_are_committed(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    import shipped_weights
+
+    for config, weights in shipped_weights.MODELS.values():
+        load_restorer(str(ROOT / config), str(ROOT / weights))
+
+
+def test_brightness_and_shift_of_pairs_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    import pair_differences
+
+    for folder in ('input', 'target'):
+        (tmp_path / folder).mkdir()
+    photo = cv2.GaussianBlur(data.astronaut(), None, 1)[:256, :256] // 2
+    brighter = np.rint(np.roll(photo, (2, 1), (0, 1)) * [1.4, 1.2, 1.3])
+    Image.fromarray(photo).save(tmp_path / 'input/a.png')
+    Image.fromarray(brighter.astype(np.uint8)).save(tmp_path / 'target/a.png')
+    # What restores all but the brightness.
+    restored = tmp_path / 'restored'
+    restored.mkdir()
+    Image.fromarray(np.roll(photo, (2, 1), (0, 1))).save(restored / 'a.png')
+    arguments = [tmp_path, '--restored', restored]
+    run(pair_differences.main, monkeypatch, *arguments)
+    printed = capsys.readouterr().out
+    shift = float(re.search(r'shift in pixels: (\S+)', printed)[1])
+    assert shift == pytest.approx(5**0.5, abs=0.1)
+    ratio = float(re.search(r'target by input: (\S+)', printed)[1])
+    assert ratio == pytest.approx(brighter.mean() / photo.mean(), abs=1e-3)
+    plain, equal = map(
+        float, re.search(r'restored: \D+(\S+)\D+(\S+)', printed).groups()
+    )
+    # Half a level of rounding is left.
+    assert plain < 30 < 55 < equal

@@ -1,0 +1,126 @@
+"""Judge the shipped weights, and their peers, on photos that nobody trained on.
+
+`benchmarks/shipped_weights.py DATA --lpips-weights alexnet.pth` takes the folders
+`dpdd_r61` (pairs of real defocus), `kodak24` (sharp photos, taken out of focus here, by
+fixed settings) and `cuhk30` (real defocus without ground truth) in DATA. It writes
+benchmarks/results/shipped_weights.md and .csv, and pictures into --work-dir. After a
+kill, the same command goes on.
+"""
+
+import argparse
+import csv
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / 'benchmarks' / 'results' / 'shipped_weights'
+SMALL = 'configs/iniknet_small_synthetic.py'
+SHIPPED = 'mmagic_inik/weights/iniknet_small_synthetic.pth'
+PEERS = 'configs/peers/{}_small_synthetic.py'
+WEIGHTS = 'benchmarks/weights/{}_1000.pth'
+# Name → config, weights.
+MODELS = {
+    'shipped: INIKNet small': (SMALL, SHIPPED),
+    'INIKNet small, 1000 iterations': (SMALL, WEIGHTS.format('iniknet')),
+    'NAFNet, 1000 iterations': (PEERS.format('nafnet'), WEIGHTS.format('nafnet')),
+    'Restormer, 1000 iterations': (
+        PEERS.format('restormer'),
+        WEIGHTS.format('restormer'),
+    ),
+}
+UNTOUCHED = 'input (untouched)'
+# Whole photos: any crop would be one more choice.
+KODAK_BLUR = ('max_radius=8', 'seed=24', 'shot_noise=0.003', 'read_noise=0.0005')
+
+
+def run(*command: object) -> None:
+    """Run one of the tools; its output goes where ours goes."""
+    subprocess.run([sys.executable, *map(str, command)], check=True, cwd=ROOT)
+
+
+def spread(table: list[dict], images: list[dict], data: str) -> str:
+    """How many photos of a data set every network improves, its worst and best.
+
+    Args:
+        table (list[dict]): Lines of ``table.csv``.
+        images (list[dict]): Lines of ``per_image.csv``, of former weights, too.
+        data (str): Name of a data set with ground truth.
+
+    Returns:
+        str: Markdown.
+    """
+    runs = defaultdict(dict)
+    for row in images:
+        if row['data'] == data:
+            runs[row['model'], row['run']][row['image']] = float(row['PSNR'])
+    scores = {}
+    for row in table:
+        if (row['data'], row['score']) == (data, 'PSNR'):
+            scores[row['model']] = next(
+                run
+                for (model, _), run in runs.items()
+                if model == row['model']
+                and np.isclose(np.mean(list(run.values())), float(row['value']), 1e-9)
+            )
+    before = scores.pop(UNTOUCHED)
+    text = f'| {data}: PSNR (dB) | mean gain | better | worst | | best | |\n'
+    text += '|---|---|---|---|---|---|---|\n'
+    for model, after in scores.items():
+        gains = {Path(image).stem: after[image] - before[image] for image in before}
+        worst, best = min(gains, key=gains.get), max(gains, key=gains.get)
+        better = sum(gain > 0 for gain in gains.values())
+        text += (
+            f'| {model} | {np.mean(list(gains.values())):+.3f} | {better} of '
+            f'{len(gains)} | {gains[worst]:+.2f} | {worst} | {gains[best]:+.2f} | '
+            f'{best} |\n'
+        )
+    return text
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('data', type=Path)
+    parser.add_argument('--lpips-weights', type=Path, required=True, help="AlexNet's")
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/judge'))
+    args = parser.parse_args()
+    data, out = args.data.resolve(), args.work_dir.resolve()
+    kodak = out / 'kodak24_blurred'
+    if not kodak.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        run(
+            'tools/render_defocus.py', data / 'kodak24', kodak, '--options', *KODAK_BLUR
+        )
+    models = [
+        part for name, files in MODELS.items() for part in ('--model', name, *files)
+    ]
+    run(
+        'tools/benchmark_quality.py',
+        *models,
+        *('--data', 'DPDD-60', 'folders', data / 'dpdd_r61'),
+        *('--data', 'Kodak-24', 'folders', kodak),
+        *('--data', 'CUHK-30', 'cuhk', data / 'cuhk30'),
+        *('--lpips-weights', f'alex={args.lpips_weights.resolve()}'),
+        *('--out', out / 'results'),
+    )
+    table, images = (
+        list(csv.DictReader((out / 'results' / name).read_text().splitlines()))
+        for name in ('table.csv', 'per_image.csv')
+    )
+    text = (out / 'results' / 'table.md').read_text()
+    for name in ('DPDD-60', 'Kodak-24'):
+        text += f'\n{spread(table, images, name)}'
+    RESULTS.with_suffix('.md').write_text(text)
+    shutil.copy(out / 'results' / 'table.csv', RESULTS.with_suffix('.csv'))
+    print(text)
+
+
+if __name__ == '__main__':
+    main()

@@ -47,6 +47,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['mmagic_inik', 'mmagic_inik.*']),
+    package_data={'mmagic_inik': ['weights/*']},
     install_requires=INSTALL_REQUIRES,
     extras_require={
         'demo': ['scikit-learn>=1.3'],

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmagic_inik.datasets import read_photo
-from mmagic_inik.restoration import load_restorer
+from mmagic_inik.restoration import describe_shipped, load_restorer
 from mmagic_inik.restoration import restore as restore_array
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +84,18 @@ def test_photos_come_out_as_the_function_restores_them(tmp_path, tool, weights):
         given = photo[..., 0] if result.ndim == 2 else photo
         np.testing.assert_array_equal(result, restore_array(given, restorer))
         assert np.abs(result.astype(int) - given).mean() > 1
+
+
+def test_a_photo_is_all_it_takes(tmp_path, monkeypatch, capsys):
+    photo = save(tmp_path / 'photo.png')
+    monkeypatch.chdir(tmp_path)
+    restore.main([photo.name])
+    with Image.open('restored/photo.png') as image:
+        result = np.asarray(image)
+    expected = restore_array(read_photo(photo), load_restorer())
+    np.testing.assert_array_equal(result, expected)
+    said = capsys.readouterr().err
+    assert f'Restoring with {describe_shipped()}.' in said
 
 
 def test_folders_are_mirrored_and_results_are_no_photos(tmp_path, tool):

@@ -1,8 +1,9 @@
 """Take the defocus blur out of photos, and leave everything else about them as it is.
 
-`tools/restore.py PHOTO_OR_FOLDER... --config CONFIG --checkpoint FILE --out FOLDER`
-writes every photo under its own name, in its own format, with its size, bit depth,
-transparency, colour profile and metadata; sub-folders are kept.
+`tools/restore.py PHOTO_OR_FOLDER...` writes every photo under its own name into the
+folder `restored`, in its own format, with its size, bit depth, transparency, colour
+profile and metadata; sub-folders are kept. It uses the weights that come with the
+package, or others by --config and --checkpoint.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from mmagic_inik.errors import InputError
 from mmagic_inik.launch import check_device
 from mmagic_inik.models.restorer import DEFAULT_OVERLAP, DTYPES, MultiScaleRestorer
 from mmagic_inik.restoration import (
+    describe_shipped,
     encode_photo,
     load_restorer,
     open_photo,
@@ -200,10 +202,15 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('photos', nargs='+', type=Path, help='photos, or folders')
     parser.add_argument(
-        '--config', required=True, help="or one of MMagic's, as mmagic::nafnet/FILE.py"
+        '--config', help="or one of MMagic's, as mmagic::nafnet/FILE.py"
     )
-    parser.add_argument('--checkpoint', required=True, help='trained weights')
-    parser.add_argument('--out', required=True, type=Path, help='folder for results')
+    parser.add_argument('--checkpoint', help='weights trained with --config')
+    parser.add_argument(
+        '--out',
+        default=Path('restored'),
+        type=Path,
+        help='folder for results (default: %(default)s)',
+    )
     parser.add_argument(
         '--force', action='store_true', help='replace what is in --out already'
     )
@@ -253,8 +260,8 @@ def try_out(restorer: MultiScaleRestorer, args: argparse.Namespace) -> None:
     except (RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f'{args.config} cannot restore with --tile {args.tile} --overlap '
-            f'{args.overlap} --dtype {args.dtype} ({reason})'
+            f'{args.config or "the network"} cannot restore with --tile {args.tile} '
+            f'--overlap {args.overlap} --dtype {args.dtype} ({reason})'
         ) from error
 
 
@@ -270,6 +277,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         done = 0
         if jobs:
             restorer = load_restorer(args.config, args.checkpoint, args.device)
+            if args.config is None:
+                print(f'Restoring with {describe_shipped()}.', file=sys.stderr)
             try_out(restorer, args)
             done = restore_all(jobs, restorer, args)
     except InputError as error:

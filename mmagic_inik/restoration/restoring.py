@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..benchmark.contenders import SIDES_IN_MULTIPLES, build_contender
 from ..errors import InputError
 from ..models.restorer import DEFAULT_OVERLAP, MultiScaleRestorer
+from .shipped import load_shipped
 from .tile_size import LEAST_TILE, choose_tile
 
 # Type of an image → its white.
@@ -17,13 +18,14 @@ WHITES = {'uint8': 255, 'uint16': 65535, 'float32': 1}
 
 
 def load_restorer(
-    config: str, checkpoint: str, device: str = 'cpu'
+    config: str | None = None, checkpoint: str | None = None, device: str = 'cpu'
 ) -> MultiScaleRestorer:
     """Build a network and load its weights, without its data and losses' weights.
 
     Args:
-        config (str): Path, or one of MMagic's configs behind ``mmagic::``.
-        checkpoint (str): Path.
+        config (str, optional): Path, or one of MMagic's configs behind ``mmagic::``.
+        checkpoint (str, optional): Path. Without both, the network that comes with the
+            package, see :func:`describe_shipped`.
         device (str): As torch names it. Default: ``'cpu'``.
 
     Returns:
@@ -33,6 +35,16 @@ def load_restorer(
     Raises:
         InputError: If config or checkpoint is missing, or they do not fit.
     """
+    if config is None and checkpoint is None:
+        return load_shipped().to(device)
+    if config is None or checkpoint is None:
+        given, missing = (
+            ('checkpoint', 'config') if checkpoint else ('config', 'checkpoint')
+        )
+        raise InputError(
+            f'a {given} is given, {checkpoint or config}, and no {missing}; give both, '
+            'or neither for the weights that come with the package'
+        )
     model = build_contender(config, config, checkpoint, clip=True).module
     if not isinstance(model, MultiScaleRestorer):
         divisor = SIDES_IN_MULTIPLES.get(type(model.generator).__name__, 1)

@@ -1,0 +1,80 @@
+"""The weights that come with the package: what README.md in their folder tells of."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from mmagic.registry import MODELS
+from torch import nn
+
+from ..engine import load_checkpoint_file
+from ..errors import InputError
+from ..models.restorer import MultiScaleRestorer
+
+FOLDER = Path(__file__).resolve().parents[1] / 'weights'
+WEIGHTS = FOLDER / 'iniknet_small_synthetic.pth'
+
+
+def load_shipped(weights: Path = WEIGHTS) -> MultiScaleRestorer:
+    """Build the shipped network, in eval mode on the CPU.
+
+    Args:
+        weights (Path): Written by ``tools/export_weights.py``, its card beside it.
+            Default: what comes with the package.
+
+    Returns:
+        MultiScaleRestorer: Without a loss, in float32.
+
+    Raises:
+        InputError: If a file is missing, or the weights are not those of the card.
+    """
+    card = read_card(weights)
+    state = load_checkpoint_file(str(weights), 'cpu')
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != card['sha256']:
+        raise InputError(
+            f'{weights} is not the file that its card {weights.stem}.json describes; '
+            'install mmagic_inik anew, or give a config and a checkpoint of your own'
+        )
+    restorer = MultiScaleRestorer(MODELS.build(card['generator']), nn.Identity())
+    restorer.load_state_dict(state)
+    return restorer.eval()
+
+
+def describe_shipped(weights: Path = WEIGHTS) -> str:
+    """Which weights they are and how they were trained, in a sentence.
+
+    Args:
+        weights (Path): As in :func:`load_shipped`.
+
+    Returns:
+        str: Without a full stop.
+
+    Raises:
+        InputError: If there is no card.
+    """
+    card = read_card(weights)
+    return (
+        f'{card["config"]}, trained for {card["iterations"]} iterations on '
+        f'{card["remarks"]["data"]}'
+    )
+
+
+def read_card(weights: Path) -> dict:
+    """What ``tools/export_weights.py`` wrote down about weights.
+
+    Args:
+        weights (Path): The weights' file.
+
+    Returns:
+        dict: ``config``, ``iterations``, ``sha256``, ``remarks``, ``generator``.
+
+    Raises:
+        InputError: If there is no card.
+    """
+    path = weights.with_suffix('.json')
+    if not path.is_file():
+        raise InputError(
+            f'{path} is missing; install mmagic_inik anew, or give a config and a '
+            'checkpoint of your own'
+        )
+    return json.loads(path.read_text(encoding='utf-8'))

@@ -1,0 +1,142 @@
+"""The weights that come with the package."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from PIL import Image
+from skimage import data
+
+from mmagic_inik.engine import load_checkpoint_file
+from mmagic_inik.errors import InputError
+from mmagic_inik.restoration import describe_shipped, load_restorer, restore, shipped
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / 'benchmarks' / 'results' / 'shipped_weights'
+CONFIG = ROOT / 'configs' / 'iniknet_small_synthetic.py'
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The shipped weights and their card in another place."""
+    for suffix in ('.pth', '.json'):
+        shutil.copy(shipped.WEIGHTS.with_suffix(suffix), tmp_path)
+    return tmp_path / shipped.WEIGHTS.name
+
+
+def test_weights_are_those_of_the_card_and_its_config():
+    card = json.loads(shipped.WEIGHTS.with_suffix('.json').read_text())
+    assert card['sha256'] == hashlib.sha256(shipped.WEIGHTS.read_bytes()).hexdigest()
+    generator = Config.fromfile(CONFIG).model.generator.to_dict()
+    assert card['generator'] == json.loads(json.dumps(generator))
+    assert shipped.WEIGHTS.stem == CONFIG.stem == card['config']
+    files = [file for file in shipped.FOLDER.iterdir() if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 10e6
+
+
+def test_without_config_and_checkpoint_the_shipped_weights_restore():
+    photo = data.chelsea()[100:200, 100:227]
+    restored = restore(photo, load_restorer())
+    given = load_restorer(str(CONFIG), str(shipped.WEIGHTS))
+    np.testing.assert_array_equal(restored, restore(photo, given))
+    assert {p.dtype for p in given.parameters()} == {torch.float32}
+    # It does something, and nothing wild.
+    change = np.abs(restored.astype(int) - photo)
+    assert 0.5 < change.mean() < 10
+
+
+def test_what_they_are_is_said():
+    card = shipped.read_card(shipped.WEIGHTS)
+    assert describe_shipped() == (
+        f'iniknet_small_synthetic, trained for {card["iterations"]} iterations on '
+        f'{card["remarks"]["data"]}'
+    )
+
+
+def test_other_weights_are_refused(copy):
+    state = torch.load(copy, weights_only=True)
+    state['generator.head.bias'] += 1
+    torch.save(state, copy)
+    with pytest.raises(InputError, match='is not the file that its card'):
+        shipped.load_shipped(copy)
+    copy.with_suffix('.json').unlink()
+    with pytest.raises(InputError, match=r'synthetic\.json is missing; install'):
+        shipped.load_shipped(copy)
+
+
+def test_config_and_checkpoint_come_together(copy):
+    with pytest.raises(InputError, match='a checkpoint is given, .* and no config'):
+        load_restorer(checkpoint=str(copy))
+    with pytest.raises(InputError, match='a config is given, .* and no checkpoint'):
+        load_restorer(str(CONFIG))
+
+
+def measured():
+    """Scores in benchmarks/results, by network, data set and score."""
+    with RESULTS.with_suffix('.csv').open() as file:
+        return {
+            (row['model'], row['data'], row['score']): float(row['value'])
+            for row in csv.DictReader(file)
+        }
+
+
+def test_card_has_the_results_as_measured_of_these_weights():
+    results = RESULTS.with_suffix('.md').read_text()
+    card = (shipped.FOLDER / 'README.md').read_text()
+    tables = [line for line in results.splitlines() if line.startswith('|')]
+    assert len(tables) > 10
+    assert set(tables) <= set(card.splitlines())
+    digest = hashlib.sha256(shipped.WEIGHTS.read_bytes()).hexdigest()
+    assert f'{shipped.WEIGHTS.name} (sha256 {digest[:12]})' in results
+
+
+def test_metafile_has_the_results_as_measured():
+    (path,) = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+    metafile = yaml.safe_load((ROOT / path).read_text())
+    scores = measured()
+    (model,) = metafile['Models']
+    assert model['Config'] == str(CONFIG.relative_to(ROOT))
+    assert model['Weights'] == str(shipped.WEIGHTS.relative_to(ROOT))
+    network = load_restorer().generator
+    count = sum(p.numel() for p in network.parameters())
+    assert model['Metadata']['Parameters'] == count
+    named = {
+        (result['Dataset'], score): value
+        for result in model['Results']
+        for score, value in result['Metrics'].items()
+    }
+    ours = {key[1:]: v for key, v in scores.items() if key[0].startswith('shipped')}
+    assert named.keys() == ours.keys()
+    for key, value in named.items():
+        assert value == pytest.approx(ours[key], abs=5e-4)
+
+
+def test_training_goes_on_from_the_committed_state(tmp_path):
+    state = ROOT / 'benchmarks' / 'weights' / 'iniknet_small_synthetic_state.pth'
+    iteration = load_checkpoint_file(str(state))['meta']['iter']
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    for name in ('astronaut', 'chelsea', 'coffee'):
+        Image.fromarray(getattr(data, name)()).save(photos / f'{name}.png')
+    options = [f'data_root={photos}', 'val_share=0.34', f'load_from={state}']
+    options += ['train_dataloader.batch_size=1', f'train_cfg.max_iters={iteration + 1}']
+    command = [sys.executable, ROOT / 'tools/train.py', CONFIG, '--resume']
+    command += ['--work-dir', tmp_path / 'work', '--cfg-options', *options]
+    environment = os.environ | dict(ITERS=str(2 * iteration))
+    subprocess.run(list(map(str, command)), check=True, env=environment)
+    after = load_checkpoint_file(str(tmp_path / f'work/iter_{iteration + 1}.pth'))
+    before = load_checkpoint_file(str(state))
+    assert after['optimizer']['state'][0]['step'] == iteration + 1
+    assert before['optimizer']['state'][0]['step'] == iteration
+    # Far from the end of the schedule, the rate is the full one again.
+    assert after['optimizer']['param_groups'][0]['lr'] == pytest.approx(1e-3)

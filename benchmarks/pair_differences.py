@@ -1,19 +1,21 @@
 """What two shots of one scene differ in besides blur, and what that costs in PSNR.
 
 `benchmarks/pair_differences.py PAIRS [--restored FOLDER]` takes PAIRS/input and
-PAIRS/target with equal names, and restored photos of these names. It prints the shift
+PAIRS/target, and restored photos with the inputs' names. It prints the shift
 between input and target, the ratio of their brightness, and PSNR before and after every
 colour is scaled to the target's brightness, which no deblurring could know.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 from skimage.metrics import peak_signal_noise_ratio
 from skimage.registration import phase_cross_correlation
 
-from mmagic_inik.datasets import read_photo
+from mmagic_inik.datasets import DefocusPairDataset, read_photo
+from mmagic_inik.errors import InputError
 
 
 def matched(image: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -38,12 +40,6 @@ def scores(image: np.ndarray, target: np.ndarray) -> tuple[float, float]:
     )
 
 
-def in_unit_range(path: Path) -> np.ndarray:
-    """A photo as float64 in [0, 1]."""
-    photo = read_photo(path)
-    return photo / np.iinfo(photo.dtype).max
-
-
 def quantiles(name: str, values: list[float]) -> str:
     """Median, quartiles and extremes in a line."""
     low, first, middle, third, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
@@ -58,19 +54,30 @@ def main() -> None:
     parser.add_argument('pairs', type=Path)
     parser.add_argument('--restored', type=Path)
     args = parser.parse_args()
-    shifts, ratios, untouched, restored = [], [], [], []
-    for path in sorted((args.pairs / 'input').iterdir()):
-        image = in_unit_range(path)
-        target = in_unit_range(args.pairs / 'target' / path.name)
-        shift, _, _ = phase_cross_correlation(
-            target.mean(2), image.mean(2), upsample_factor=20
-        )
-        shifts.append(np.hypot(*shift))
-        ratios.append(target.mean() / image.mean())
-        untouched.append(scores(image, target))
-        if args.restored:
-            result = in_unit_range(args.restored / path.name)
-            restored.append(scores(result, target))
+    try:
+        pairs = DefocusPairDataset(str(args.pairs), 'test')
+        shifts, ratios, untouched, restored = [], [], [], []
+        for pair in pairs:
+            image, target = (
+                read_photo(pair[key]) / 255 for key in ('img_path', 'gt_path')
+            )
+            shift, _, _ = phase_cross_correlation(
+                target.mean(2), image.mean(2), upsample_factor=20
+            )
+            shifts.append(np.hypot(*shift))
+            ratios.append(target.mean() / image.mean())
+            untouched.append(scores(image, target))
+            if args.restored:
+                path = args.restored / Path(pair['img_path']).name
+                result = read_photo(path) / 255
+                if result.shape != target.shape:
+                    raise InputError(
+                        f'{path} has the size {result.shape[:2]}, its target '
+                        f'{target.shape[:2]}; restore {pair["img_path"]} anew'
+                    )
+                restored.append(scores(result, target))
+    except InputError as error:
+        sys.exit(f'pair_differences: {error}')
     print(f'{len(shifts)} pairs; median (quartiles, extremes)')
     print(quantiles('shift in pixels', shifts))
     print(quantiles('brightness, target by input', ratios))

@@ -8,14 +8,10 @@ kill, the same command goes on.
 """
 
 import argparse
-import csv
 import shutil
 import subprocess
 import sys
-from collections import defaultdict
 from pathlib import Path
-
-import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results' / 'shipped_weights'
@@ -33,7 +29,6 @@ MODELS = {
         WEIGHTS.format('restormer'),
     ),
 }
-UNTOUCHED = 'input (untouched)'
 # Whole photos: any crop would be one more choice.
 KODAK_BLUR = ('max_radius=8', 'seed=24', 'shot_noise=0.003', 'read_noise=0.0005')
 
@@ -41,45 +36,6 @@ KODAK_BLUR = ('max_radius=8', 'seed=24', 'shot_noise=0.003', 'read_noise=0.0005'
 def run(*command: object) -> None:
     """Run one of the tools; its output goes where ours goes."""
     subprocess.run([sys.executable, *map(str, command)], check=True, cwd=ROOT)
-
-
-def spread(table: list[dict], images: list[dict], data: str) -> str:
-    """How many photos of a data set every network improves, its worst and best.
-
-    Args:
-        table (list[dict]): Lines of ``table.csv``.
-        images (list[dict]): Lines of ``per_image.csv``, of former weights, too.
-        data (str): Name of a data set with ground truth.
-
-    Returns:
-        str: Markdown.
-    """
-    runs = defaultdict(dict)
-    for row in images:
-        if row['data'] == data:
-            runs[row['model'], row['run']][row['image']] = float(row['PSNR'])
-    scores = {}
-    for row in table:
-        if (row['data'], row['score']) == (data, 'PSNR'):
-            scores[row['model']] = next(
-                run
-                for (model, _), run in runs.items()
-                if model == row['model']
-                and np.isclose(np.mean(list(run.values())), float(row['value']), 1e-9)
-            )
-    before = scores.pop(UNTOUCHED)
-    text = f'| {data}: PSNR (dB) | mean gain | better | worst | | best | |\n'
-    text += '|---|---|---|---|---|---|---|\n'
-    for model, after in scores.items():
-        gains = {Path(image).stem: after[image] - before[image] for image in before}
-        worst, best = min(gains, key=gains.get), max(gains, key=gains.get)
-        better = sum(gain > 0 for gain in gains.values())
-        text += (
-            f'| {model} | {np.mean(list(gains.values())):+.3f} | {better} of '
-            f'{len(gains)} | {gains[worst]:+.2f} | {worst} | {gains[best]:+.2f} | '
-            f'{best} |\n'
-        )
-    return text
 
 
 def main() -> None:
@@ -110,16 +66,8 @@ def main() -> None:
         *('--lpips-weights', f'alex={args.lpips_weights.resolve()}'),
         *('--out', out / 'results'),
     )
-    table, images = (
-        list(csv.DictReader((out / 'results' / name).read_text().splitlines()))
-        for name in ('table.csv', 'per_image.csv')
-    )
-    text = (out / 'results' / 'table.md').read_text()
-    for name in ('DPDD-60', 'Kodak-24'):
-        text += f'\n{spread(table, images, name)}'
-    RESULTS.with_suffix('.md').write_text(text)
+    shutil.copy(out / 'results' / 'table.md', RESULTS.with_suffix('.md'))
     shutil.copy(out / 'results' / 'table.csv', RESULTS.with_suffix('.csv'))
-    print(text)
 
 
 if __name__ == '__main__':

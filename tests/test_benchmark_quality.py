@@ -18,7 +18,13 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from mmagic_inik.benchmark.published import published_parameters, published_scores
 from mmagic_inik.benchmark.records import ImageRecords, Run
-from mmagic_inik.benchmark.tables import Column, Row, csv_table, markdown_table
+from mmagic_inik.benchmark.tables import (
+    Column,
+    Row,
+    csv_table,
+    gains_table,
+    markdown_table,
+)
 from mmagic_inik.datasets import read_photo
 from mmagic_inik.errors import InputError
 from mmagic_inik.launch import run_tool
@@ -148,6 +154,8 @@ def test_numbers_are_those_of_test_py_and_of_scikit_image(
     ):
         for score, mean in zip(('PSNR', 'SSIM_7x7'), means, strict=True):
             assert ours[model, 'My set', score] == pytest.approx(mean, abs=1e-5)
+    gain = np.mean(scores[1::2], 0)[0] - np.mean(scores[::2], 0)[0]
+    assert f'| Tiny, INIKNet | {gain:+.3f} | ' in printed
 
 
 def test_table_states_protocol_and_contenders(main, data, checkpoints, tmp_path):
@@ -468,6 +476,16 @@ def test_tables():
     assert lines[2] == 'Restormer,26126644,DPDD,2,MAE,0.03,'
     assert lines[-1] == 'mine,,A|B,1,NIQE,3.14159,'
     assert len(lines) == 9
+
+
+def test_gains_name_the_harmed_image():
+    before = {'a.png': 20.0, 'b.png': 30.0, 'c.png': 10.0}
+    after = {'x|y': {'a.png': 22.5, 'b.png': 29.0, 'c.png': 10.0}}
+    assert gains_table('D', before, after) == (
+        '| D: gain in PSNR (dB) | mean | images better | worst | best |\n'
+        '| --- | --- | --- | --- | --- |\n'
+        '| x\\|y | +0.500 | 1 of 3 | -1.00 (b.png) | +2.50 (a.png) |\n'
+    )
 
 
 @pytest.mark.parametrize(

@@ -281,34 +281,6 @@ def test_what_is_no_result(scripts, tmp_path, monkeypatch):
         run(compare.main, monkeypatch, other, other)
 
 
-def test_gains_are_those_of_the_table(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
-    import shipped_weights
-
-    scores = {  # by network and run; the net was scored with other weights before
-        (shipped_weights.UNTOUCHED, '0'): (20.0, 30.0),
-        ('net', '1'): (25.0, 25.0),
-        ('net', '2'): (22.5, 29.0),
-    }
-    images = [
-        dict(model=model, run=run, data=data, image=f'input/{image}', PSNR=str(score))
-        for (model, run), both in scores.items()
-        for data, factor in (('A', 1), ('B', 2))
-        for image, score in zip(
-            ('a.jpg', 'b.jpg'), np.multiply(factor, both), strict=True
-        )
-    ]
-    means = {shipped_weights.UNTOUCHED: 25, 'net': 25.75}
-    table = [
-        dict(model=model, data=data, score=score, value=str(factor * mean))
-        for model, mean in means.items()
-        for data, factor in (('A', 1), ('B', 2))
-        for score in ('PSNR', 'SSIM_7x7')
-    ]
-    line = '| net | +0.750 | 1 of 2 | -1.00 | b | +2.50 | a |'
-    assert shipped_weights.spread(table, images, 'A').splitlines()[2:] == [line]
-
-
 def test_weights_of_the_results_are_committed(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'benchmarks')
     import shipped_weights
@@ -343,3 +315,17 @@ def test_brightness_and_shift_of_pairs_are_told(tmp_path, monkeypatch, capsys):
     )
     # Half a level of rounding is left.
     assert plain < 30 < 55 < equal
+    # 16 bits are the same photo in finer steps.
+    deep = cv2.cvtColor(photo.astype(np.uint16) * 257, cv2.COLOR_RGB2BGR)
+    (tmp_path / 'input/a.png').unlink()
+    cv2.imwrite(str(tmp_path / 'input/a.png'), deep)
+    run(pair_differences.main, monkeypatch, *arguments)
+    assert capsys.readouterr().out == printed
+    Image.fromarray(photo[:-1]).save(restored / 'a.png')
+    with pytest.raises(
+        SystemExit, match=r'a\.png has the size \(255, 256\), its target'
+    ):
+        run(pair_differences.main, monkeypatch, *arguments)
+    (tmp_path / 'target/a.png').unlink()
+    with pytest.raises(SystemExit, match='pair_differences: .*target'):
+        run(pair_differences.main, monkeypatch, *arguments)

@@ -67,7 +67,15 @@ def test_other_weights_are_refused(copy):
     state = torch.load(copy, weights_only=True)
     state['generator.head.bias'] += 1
     torch.save(state, copy)
-    with pytest.raises(InputError, match='is not the file that its card'):
+    refusal = 'synthetic.pth is missing or not the file that its card'
+    with pytest.raises(InputError, match=refusal):
+        shipped.load_shipped(copy)
+    # Nothing of it is unpickled before.
+    copy.write_bytes(b'no checkpoint')
+    with pytest.raises(InputError, match=refusal):
+        shipped.load_shipped(copy)
+    copy.unlink()
+    with pytest.raises(InputError, match=refusal):
         shipped.load_shipped(copy)
     copy.with_suffix('.json').unlink()
     with pytest.raises(InputError, match=r'synthetic\.json is missing; install'):

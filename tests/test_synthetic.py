@@ -202,6 +202,20 @@ def test_radius_is_bounded_and_used(max_radius):
     assert np.median(largest) > 0.2 * max_radius
 
 
+def test_scenes_in_focus():
+    options = dict(PLAIN, crop_size=32, max_radius=9)
+    for depth in (None, depth_map()):
+        result = sample(0, depth=depth, in_focus=1, **options)
+        assert np.abs(result['coc']).max() <= 0.01
+        np.testing.assert_allclose(result['img'], 1.0 * result['gt'], atol=1)
+    sharp = [
+        np.allclose(result['img'], 1.0 * result['gt'], atol=1)
+        for result in (sample(n, in_focus=0.3, **options) for n in range(100))
+    ]
+    # Four standard deviations to either side.
+    assert 12 <= sum(sharp) <= 48
+
+
 def test_blur_grows_with_the_radius():
     image = np.zeros((64, 64, 3), np.uint8)
     image[::4] = 255
@@ -308,6 +322,8 @@ def test_in_mmagics_pipeline():
     [
         ('crop_size', 0),
         ('max_radius', 0.0),
+        ('in_focus', -0.1),
+        ('in_focus', 1.1),
         ('psfs', ()),
         ('psfs', ('disc', 'star')),
         ('max_cutouts', -1),

@@ -37,6 +37,7 @@ from mmagic_inik.benchmark.tables import (
     Column,
     Row,
     csv_table,
+    gains_table,
     markdown_table,
 )
 from mmagic_inik.errors import InputError
@@ -214,8 +215,21 @@ def write_tables(
         network = getattr(model.module, 'generator', model.module)
         parameters = sum(p.numel() for p in network.parameters())
         rows.append(Row(model.name, parameters or None, means))
-    table = markdown_table(rows, columns)
-    text = f'{table}\n{notes(models, sets, args)}'
+    text = f'{markdown_table(rows, columns)}\n{notes(models, sets, args)}'
+    for data in sets:
+        if 'PSNR' in data.metric.scores and len(models) > 1:
+            before, *after = (
+                {
+                    image: scores['PSNR']
+                    for image, scores in records.of(
+                        run_of(model, data, args.device), data.images
+                    ).items()
+                }
+                for model in models
+            )
+            names = (model.name for model in models[1:])
+            gains = dict(zip(names, after, strict=True))
+            text += f'\n{gains_table(data.name, before, gains)}'
     (args.out / 'table.md').write_text(text, encoding='utf-8')
     (args.out / 'table.csv').write_text(csv_table(rows, columns), encoding='utf-8')
     return text

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..evaluation.image_quality import format_score
@@ -57,8 +57,39 @@ def markdown_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
         ['---'] * (2 + len(columns)),
         *([r.model, _parameters(r), *(_cell(r, c) for c in columns)] for r in rows),
     ]
-    cells = ([cell.replace('|', r'\|') for cell in line] for line in lines)
-    return ''.join(f'| {" | ".join(line)} |\n' for line in cells)
+    return _markdown(lines)
+
+
+def gains_table(
+    data: str, before: dict[str, float], after: dict[str, dict[str, float]]
+) -> str:
+    """How far every model is above the untouched input, and on how many images.
+
+    A mean hides the images that a network harms.
+
+    Args:
+        data (str): Name of the data set.
+        before (dict[str, float]): PSNR of the input in dB, by image.
+        after (dict[str, dict[str, float]]): PSNR by model and image.
+
+    Returns:
+        str: Markdown: mean gain, how many images gain, the worst and the best image.
+    """
+    head = [f'{data}: gain in PSNR (dB)', 'mean', 'images better', 'worst', 'best']
+    lines = [head, ['---'] * len(head)]
+    for model, scores in after.items():
+        gains = {image: scores[image] - before[image] for image in before}
+        worst, best = min(gains, key=gains.get), max(gains, key=gains.get)
+        lines.append(
+            [
+                model,
+                f'{sum(gains.values()) / len(gains):+.3f}',
+                f'{sum(gain > 0 for gain in gains.values())} of {len(gains)}',
+                f'{gains[worst]:+.2f} ({worst})',
+                f'{gains[best]:+.2f} ({best})',
+            ]
+        )
+    return _markdown(lines)
 
 
 def csv_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
@@ -93,6 +124,11 @@ def csv_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
                     ]
                 )
     return text.getvalue()
+
+
+def _markdown(lines: Iterable[Sequence[str]]) -> str:
+    cells = ([cell.replace('|', r'\|') for cell in line] for line in lines)
+    return ''.join(f'| {" | ".join(line)} |\n' for line in cells)
 
 
 def _parameters(row: Row) -> str:

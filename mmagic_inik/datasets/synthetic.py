@@ -49,6 +49,7 @@ class SyntheticDefocus(BaseTransform):
             Default: 256.
         max_radius (float): Largest blur radius in pixels; each scene draws its own
             largest, evenly from 0 to this. Default: 12.
+        in_focus (float): Share of scenes without any, drawn besides. Default: 0.
         psfs (Sequence[str]): Families of point spread functions, drawn evenly, see
             :func:`random_aperture`. Default: all.
         max_cutouts (int): Most things in front of the background. Default: 3.
@@ -70,6 +71,7 @@ class SyntheticDefocus(BaseTransform):
         self,
         crop_size: int | None = 256,
         max_radius: float = 12.0,
+        in_focus: float = 0.0,
         psfs: Sequence[str] = PSFS,
         max_cutouts: int = 3,
         highlights: float = 4.0,
@@ -82,6 +84,8 @@ class SyntheticDefocus(BaseTransform):
             raise ValueError(f'crop_size must be positive, got {crop_size}')
         if max_radius <= 0:
             raise ValueError(f'max_radius must be positive, got {max_radius}')
+        if not 0 <= in_focus <= 1:
+            raise ValueError(f'in_focus must be in [0, 1], got {in_focus}')
         if not psfs or not set(psfs) <= set(PSFS):
             raise ValueError(f'psfs must be some of {PSFS}, got {tuple(psfs)}')
         if max_cutouts < 0:
@@ -104,6 +108,7 @@ class SyntheticDefocus(BaseTransform):
             raise ValueError(f'seed must not be negative, got {seed}')
         self.crop_size = crop_size
         self.max_radius = max_radius
+        self.in_focus = in_focus
         self.psfs = tuple(psfs)
         self.max_cutouts = max_cutouts
         self.highlights = highlights
@@ -138,6 +143,8 @@ class SyntheticDefocus(BaseTransform):
         aperture = random_aperture(random, self.psfs)
         # None at all would be a scene without a lens.
         radius = self.max_radius * max(random.random(), 1e-3)
+        if self.in_focus and random.random() < self.in_focus:
+            radius = 1e-3 * self.max_radius
         # The lens's float32 radii may round to a little more.
         margin = margin_of(1.0001 * radius, aperture)
         top, left, height, width = self._window(random, photo)

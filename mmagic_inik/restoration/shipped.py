@@ -29,14 +29,15 @@ def load_shipped(weights: Path = WEIGHTS) -> MultiScaleRestorer:
         InputError: If a file is missing, or the weights are not those of the card.
     """
     card = read_card(weights)
-    state = load_checkpoint_file(str(weights), 'cpu')
-    if hashlib.sha256(weights.read_bytes()).hexdigest() != card['sha256']:
+    known = weights.is_file() and hashlib.sha256(weights.read_bytes()).hexdigest()
+    if known != card['sha256']:
         raise InputError(
-            f'{weights} is not the file that its card {weights.stem}.json describes; '
+            f'{weights} is missing or not the file that its card {weights.stem}.json '
+            'describes; '
             'install mmagic_inik anew, or give a config and a checkpoint of your own'
         )
     restorer = MultiScaleRestorer(MODELS.build(card['generator']), nn.Identity())
-    restorer.load_state_dict(state)
+    restorer.load_state_dict(load_checkpoint_file(str(weights), 'cpu'))
     return restorer.eval()
 
 

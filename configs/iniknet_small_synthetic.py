@@ -10,11 +10,8 @@ model = dict(
         neck=dict(channels=channels, num_res_blocks=1),
         head=dict(in_channels=channels),
     ),
-    # The mean square alone is that of the widest blur; in dB, every scene counts alike.
     # LPIPS would need AlexNet's weights, and as much time again.
-    loss=dict(
-        losses=dict(mse=None, psnr=dict(type='PSNRLoss', loss_weight=0.05), lpips=None)
-    ),
+    loss=dict(losses=dict(lpips=None)),
 )
 
 _base_.train_dataloader.dataset.pipeline[1].update(crop_size=128, max_radius=10)

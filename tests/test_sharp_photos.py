@@ -1,3 +1,4 @@
+import itertools
 import runpy
 import sys
 from pathlib import Path
@@ -57,7 +58,16 @@ def test_samples_beyond_the_photos_begin_anew_with_numbers_of_their_own(photos):
     dataset = SharpPhotoDataset(str(photos), num_samples=23, pipeline=LOAD)
     assert len(dataset) == 23
     assert names(dataset) == list('01234567890123456789012')
-    assert [dataset[n]['sample_idx'] for n in (3, 13, 22)] == [3, 13, 22]
+    assert [dataset[n]['sample_idx'] for n in (3, 13, 22, -1)] == [3, 13, 22, 22]
+
+
+def test_a_loop_over_the_samples_ends(photos):
+    dataset = SharpPhotoDataset(str(photos), num_samples=12, pipeline=LOAD)
+    first = [sample['sample_idx'] for sample in itertools.islice(dataset, 20)]
+    assert first == list(range(12))
+    for n in (12, -13):
+        with pytest.raises(IndexError, match=f'sample {n} of 12'):
+            dataset[n]
 
 
 @pytest.mark.parametrize(('share', 'kept_out'), [(0.1, 1), (0.3, 3), (0.99, 9)])

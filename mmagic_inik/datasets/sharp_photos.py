@@ -71,7 +71,14 @@ class SharpPhotoDataset(BaseDataset):
         return self.num_samples or super().__len__()
 
     def get_data_info(self, idx: int) -> dict:
-        """Paths of a sample, and its own number as ``sample_idx``."""
+        """Paths of a sample, and its own number as ``sample_idx``.
+
+        Raises:
+            IndexError: Beyond the samples; a loop over the data set ends by it.
+        """
+        if not -len(self) <= idx < len(self):
+            raise IndexError(f'sample {idx} of {len(self)}')
+        idx %= len(self)
         return dict(super().get_data_info(idx % super().__len__()), sample_idx=idx)
 
     def load_data_list(self) -> list[dict]:

@@ -84,6 +84,11 @@ def main() -> None:
     try:
         networks = [load_restorer(args.config, path) for path in args.checkpoints]
         config = Config.fromfile(args.config)
+        if config.val_dataloader.dataset.type != 'SharpPhotoDataset':
+            raise InputError(
+                f'{args.config} is no recipe of synthetic defocus; give one like '
+                'configs/iniknet_small_synthetic.py'
+            )
         config.val_dataloader.dataset.data_root = args.photos
         in_focus, images, targets = zip(*scenes(config), strict=True)
     except InputError as error:

@@ -16,6 +16,7 @@ from PIL import Image
 from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from mmagic_inik.benchmark.contenders import build_contender
 from mmagic_inik.benchmark.published import published_parameters, published_scores
 from mmagic_inik.benchmark.records import ImageRecords, Run
 from mmagic_inik.benchmark.tables import (
@@ -250,6 +251,20 @@ def test_what_has_changed_is_computed_anew(
     assert len(_rows(out)) == 8
     key = 'Tiny, INIKNet', 'My set', 'PSNR'
     assert after[key] != before[key]
+
+
+def test_a_loss_changes_no_score(checkpoints, tmp_path):
+    other = tmp_path / 'other.py'
+    other.write_text(
+        f'_base_ = {DEMO!r}\nmodel = dict(loss=dict(losses=dict(mse=None)))'
+    )
+    clipped = tmp_path / 'clipped.py'
+    clipped.write_text(f'_base_ = {DEMO!r}\nmodel = dict(test_cfg=dict(clip=False))')
+    first, second, third = (
+        build_contender('net', str(config), str(checkpoints[0]), clip=True).identity
+        for config in (DEMO, other, clipped)
+    )
+    assert first == second != third
 
 
 def test_protocol_options(main, data, checkpoints, tmp_path):

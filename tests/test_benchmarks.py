@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmagic.registry import TRANSFORMS
+from mmagic.registry import MODELS, TRANSFORMS
 from mmengine.config import Config
 from PIL import Image
 from skimage import data
@@ -362,6 +362,12 @@ def test_gains_on_held_out_scenes(tmp_path, monkeypatch, capsys):
     averaged = float(line.split('|')[-2])
     # Another result, and a better one, as an average of estimates is.
     assert float(gains[-1]) < averaged < float(gains[-1]) + 1
+    paired = ROOT / 'configs' / 'iniknet_demo.py'
+    weights = tmp_path / 'demo.pth'
+    model = MODELS.build(Config.fromfile(paired).model)
+    torch.save(dict(state_dict=model.state_dict()), weights)
+    with pytest.raises(SystemExit, match='is no recipe of synthetic defocus'):
+        run(held_out.main, monkeypatch, tmp_path, paired, weights)
 
 
 def test_groups_of_scenes(monkeypatch):

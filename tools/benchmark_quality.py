@@ -203,13 +203,20 @@ def write_tables(
         str: The former.
     """
     columns = [Column(d.name, d.metric.scores, len(d.images)) for d in sets]
+    scores = {
+        (model.name, data.name): records.of(
+            run_of(model, data, args.device), data.images
+        )
+        for model in models
+        for data in sets
+    }
     rows = []
     for model in models:
         means = {}
         for data in sets:
-            scores = records.of(run_of(model, data, args.device), data.images).values()
+            images = scores[model.name, data.name].values()
             means[data.name] = {
-                name: float(np.mean([s[name] for s in scores]))
+                name: float(np.mean([s[name] for s in images]))
                 for name in data.metric.scores
             }
         network = getattr(model.module, 'generator', model.module)
@@ -218,18 +225,15 @@ def write_tables(
     text = f'{markdown_table(rows, columns)}\n{notes(models, sets, args)}'
     for data in sets:
         if 'PSNR' in data.metric.scores and len(models) > 1:
-            before, *after = (
-                {
-                    image: scores['PSNR']
-                    for image, scores in records.of(
-                        run_of(model, data, args.device), data.images
-                    ).items()
+            after = {
+                model.name: {
+                    image: of_image['PSNR']
+                    for image, of_image in scores[model.name, data.name].items()
                 }
                 for model in models
-            )
-            names = (model.name for model in models[1:])
-            gains = dict(zip(names, after, strict=True))
-            text += f'\n{gains_table(data.name, before, gains)}'
+            }
+            before = after.pop(UNTOUCHED)
+            text += f'\n{gains_table(data.name, before, after)}'
     (args.out / 'table.md').write_text(text, encoding='utf-8')
     (args.out / 'table.csv').write_text(csv_table(rows, columns), encoding='utf-8')
     return text

@@ -66,8 +66,9 @@ def build_contender(name: str, config: str, checkpoint: str, clip: bool) -> Cont
         preprocessor.update(pad_size_divisor=divisor, pad_mode='reflect')
     if ours and not clip:
         network.test_cfg = ConfigDict(network.get('test_cfg') or {}, clip=False)
-    # Before it is built, which takes things out of it.
-    text = json.dumps(network.to_dict(), sort_keys=True, default=str)
+    # Before it is built, which takes things out of it; a loss changes no score.
+    scored = {key: part for key, part in network.to_dict().items() if key != 'loss'}
+    text = json.dumps(scored, sort_keys=True, default=str)
     module = init_model(loaded, None, 'cpu')
     digest = _load_weights(module, checkpoint)
     divisor = module.size_divisor if ours else divisor

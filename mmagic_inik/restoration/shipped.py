@@ -33,8 +33,8 @@ def load_shipped(weights: Path = WEIGHTS) -> MultiScaleRestorer:
     if known != card['sha256']:
         raise InputError(
             f'{weights} is missing or not the file that its card {weights.stem}.json '
-            'describes; '
-            'install mmagic_inik anew, or give a config and a checkpoint of your own'
+            'describes; install mmagic_inik anew, or give a config and a checkpoint of '
+            'your own'
         )
     restorer = MultiScaleRestorer(MODELS.build(card['generator']), nn.Identity())
     restorer.load_state_dict(load_checkpoint_file(str(weights), 'cpu'))

@@ -323,6 +323,15 @@ def test_val_share_divides_whole_targets(tmp_path, share, kept_out, warnings_log
     assert not warnings_logged
 
 
+def test_val_share_divides_no_burst(tmp_path):
+    # A tenth of the targets ends in the midst of the last one.
+    names = [f'scene{n}_{m}.png' for n in range(5) for m in range(6)]
+    _write(tmp_path, *[f'{half}/{n}' for half in ('input', 'target') for n in names])
+    train, val = (_found(tmp_path, s, val_share=0.1) for s in ('train', 'val'))
+    assert [target for _, target in val] == [f'target/{n}' for n in names[-6:]]
+    assert len(train) == 24
+
+
 def test_val_share_leaves_divided_data_alone(tmp_path):
     for split in ('train', 'val'):
         _write(tmp_path, *[f'{split}/{k}/{split}.png' for k in ('input', 'target')])
@@ -333,7 +342,7 @@ def test_val_share_leaves_divided_data_alone(tmp_path):
 
 def test_one_target_cannot_be_divided(tmp_path):
     _write(tmp_path, 'input/a.png', 'target/a.png')
-    expected = rf'val_share is 0\.1, but {tmp_path}/target/a\.png is the only target'
+    expected = rf'val_share is 0\.1, but {tmp_path}/target/a\.png is the only photo, or'
     with pytest.raises(InputError, match=expected):
         _found(tmp_path, val_share=0.1)
 

@@ -54,11 +54,37 @@ def test_every_photo_once(photos):
     np.testing.assert_array_equal(dataset[8]['gt'], read_photo(photos / 'more/8.png'))
 
 
-def test_samples_beyond_the_photos_begin_anew_with_numbers_of_their_own(photos):
-    dataset = SharpPhotoDataset(str(photos), num_samples=23, pipeline=LOAD)
-    assert len(dataset) == 23
+def test_every_round_has_all_photos_in_an_order_of_its_own(photos):
+    dataset = SharpPhotoDataset(str(photos), num_samples=53, pipeline=LOAD)
+    drawn = names(dataset)
+    assert len(drawn) == len(dataset) == 53
+    rounds = [''.join(drawn[n : n + 10]) for n in range(0, 50, 10)]
+    assert {''.join(sorted(one)) for one in rounds} == {'0123456789'}
+    assert len({*rounds, '0123456789'}) == 6
+    assert len(set(drawn[50:])) == 3
+    assert [dataset[n]['sample_idx'] for n in (3, 13, 52, -1)] == [3, 13, 52, 52]
+    # By the number alone, whatever was asked before.
+    again = SharpPhotoDataset(str(photos), num_samples=900, pipeline=LOAD)
+    backwards = [Path(again[n]['gt_path']).stem for n in reversed(range(53))]
+    assert backwards == drawn[::-1]
+    other = SharpPhotoDataset(str(photos), num_samples=53, seed=1)
+    assert names(other)[:10] != drawn[:10]
+
+
+def test_without_a_seed_every_round_is_in_natural_order(photos):
+    dataset = SharpPhotoDataset(str(photos), num_samples=23, seed=None)
     assert names(dataset) == list('01234567890123456789012')
-    assert [dataset[n]['sample_idx'] for n in (3, 13, 22, -1)] == [3, 13, 22, 22]
+
+
+def test_photos_meet_ever_other_photos_in_training_batches(photos):
+    config = Config.fromfile(ROOT / 'configs/iniknet_synthetic.py').train_dataloader
+    config.dataset.update(data_root=str(photos), val_share=0, pipeline=[])
+    config.update(batch_size=5, num_workers=0, persistent_workers=False)
+    config.collate_fn = dict(type='pseudo_collate')
+    batches = itertools.islice(Runner.build_dataloader(config), 40)
+    companies = {frozenset(batch['gt_path']) for batch in batches}
+    # In natural order there would be two of them for ever.
+    assert len(companies) > 30
 
 
 def test_a_loop_over_the_samples_ends(photos):
@@ -70,7 +96,7 @@ def test_a_loop_over_the_samples_ends(photos):
             dataset[n]
 
 
-@pytest.mark.parametrize(('share', 'kept_out'), [(0.1, 1), (0.3, 3), (0.99, 9)])
+@pytest.mark.parametrize(('share', 'kept_out'), [(0.1, 2), (0.3, 3), (0.99, 9)])
 def test_splits_share_no_photo_and_leave_none_out(photos, share, kept_out):
     train, val, test = (
         names(SharpPhotoDataset(str(photos), split=split, val_share=share))
@@ -79,6 +105,22 @@ def test_splits_share_no_photo_and_leave_none_out(photos, share, kept_out):
     assert val == test
     assert len(val) == kept_out
     assert sorted(train + val) == list('0123456789')
+    # A sub-folder is not divided.
+    assert set(val) >= set('89')
+
+
+def test_no_photo_of_a_kept_out_scene_is_trained_on(tmp_path):
+    # Twenty scenes in bursts of ten, and no name without a neighbour's.
+    for scene in range(20):
+        for n in range(10):
+            image = Image.fromarray(np.full((8, 8, 3), scene, np.uint8))
+            image.save(tmp_path / f'scene{scene:02}_{n}.png')
+    train, val = (
+        {path[:-2] for path in names(SharpPhotoDataset(tmp_path, None, split, 0.1))}
+        for split in ('train', 'val')
+    )
+    assert len(val) == 2
+    assert not train & val
 
 
 def test_depth_in_metres(photos, depths):
@@ -142,7 +184,8 @@ def test_bad_folders(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'options', [dict(split='all'), dict(val_share=1), dict(num_samples=0)]
+    'options',
+    [dict(split='all'), dict(val_share=1), dict(num_samples=0), dict(seed=-1)],
 )
 def test_bad_arguments(photos, options):
     (name,) = options

@@ -77,6 +77,7 @@ def main() -> None:
         dataset = SharpPhotoDataset(
             str(args.photos),
             args.depth and str(args.depth),
+            seed=None,
             pipeline=[
                 dict(type='LoadSharpPhoto', depth_unit=args.depth_unit),
                 dict(type='SyntheticDefocus', **options),

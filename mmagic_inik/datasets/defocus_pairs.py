@@ -39,8 +39,8 @@ class DefocusPairDataset(BaseDataset):
         layout (dict, optional): In place of a preset, attributes of
             :class:`~.layouts.Layout` that differ from its defaults. Default: None.
         val_share (float): Share of the targets, in [0, 1), that undivided data keeps
-            out of ``'train'`` for ``'val'`` and ``'test'``, at least one of them: the
-            last in natural order, with all of their inputs. 0: every split sees all.
+            out of ``'train'`` for ``'val'`` and ``'test'``, with all of their inputs:
+            those that :func:`~.holding_out.held_out` chooses. 0: every split sees all.
             Default: 0.
         pipeline (list): Transforms; the first is ``LoadDefocusPair``.
         **kwargs: As in mmengine's ``BaseDataset``.

@@ -7,6 +7,7 @@ from pathlib import Path
 from natsort import natsorted
 
 from ..errors import InputError
+from .holding_out import held_out
 from .layouts import PAIR_BY, Layout, folders_of, normal_form, photos_of
 
 # Input and target; without ground truth the latter is None.
@@ -54,26 +55,17 @@ def find_pairs(root: Path, layout: Layout) -> tuple[list[Pair], list[str]]:
 def hold_out(pairs: list[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
     """Divide pairs, by whole targets, into those to train on and those to test on.
 
-    The last targets in natural order are kept out, for neighbours often show one scene.
-
     Args:
         pairs (list[Pair]): With ground truth.
-        share (float): Of the targets, in (0, 1); at least one is kept out.
+        share (float): Of the targets, in (0, 1), as :func:`held_out` takes it.
 
     Returns:
         tuple[list[Pair], list[Pair]]: For training, and kept out.
 
     Raises:
-        InputError: If there is only one target.
+        InputError: If they cannot be divided.
     """
-    targets = natsorted({target for _, target in pairs}, key=normal_form)
-    if len(targets) < 2:
-        raise InputError(
-            f'val_share is {share}, but {targets[0]} is the only target and cannot be '
-            'divided; give more pairs or val_share=0'
-        )
-    count = min(max(1, round(share * len(targets))), len(targets) - 1)
-    kept_out = set(targets[-count:])
+    kept_out = held_out((target for _, target in pairs), share)
     return (
         [pair for pair in pairs if pair[1] not in kept_out],
         [pair for pair in pairs if pair[1] in kept_out],

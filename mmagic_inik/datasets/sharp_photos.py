@@ -1,5 +1,6 @@
 """Sharp photographs, with or without depth, to be blurred by a rendered lens."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -7,10 +8,12 @@ import numpy as np
 from mmagic.registry import DATASETS, TRANSFORMS
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 from PIL import Image
 
 from ..errors import InputError
 from .defocus_pairs import SPLITS, refuse
+from .holding_out import held_out
 from .layouts import Layout, photos_of
 from .photos import EXTENSIONS, check_png, photo_size, read_photo
 
@@ -19,8 +22,8 @@ from .photos import EXTENSIONS, check_png, photo_size, read_photo
 class SharpPhotoDataset(BaseDataset):
     """Every photograph in a folder and its sub-folders, as often as wanted.
 
-    Item n is photograph n modulo their number; its ``sample_idx`` is n, on which
-    everything random of ``SyntheticDefocus`` depends. Before anything is trained, every
+    Item n depends on n alone; its ``sample_idx`` is n, on which everything random of
+    ``SyntheticDefocus`` depends. Before anything is trained, every
     file's header and end are read, and whatever cannot be used is reported at once.
 
     Args:
@@ -29,10 +32,13 @@ class SharpPhotoDataset(BaseDataset):
             PNG of 16 bits. Default: None, no depth.
         split (str): ``'train'``, ``'val'`` or ``'test'``. Default: ``'train'``.
         val_share (float): Share of the photographs, in [0, 1), that is kept out of
-            ``'train'`` for ``'val'`` and ``'test'``, evenly spaced in natural order.
-            0: every split sees all. Default: 0.
+            ``'train'`` for ``'val'`` and ``'test'``: those that
+            :func:`~.holding_out.held_out` chooses. 0: every split sees all. Default: 0.
         num_samples (int, optional): Length of the data set. Default: None, every
-            photograph once.
+            photograph once, in natural order.
+        seed (int, optional): With ``num_samples``, every round through the photographs
+            has an order of its own, drawn from this and the round's number; from 0.
+            None: natural order in all. Default: 0.
         pipeline (list): Transforms; the first is ``LoadSharpPhoto``.
         **kwargs: As in mmengine's ``BaseDataset``.
 
@@ -51,6 +57,7 @@ class SharpPhotoDataset(BaseDataset):
         split: str = 'train',
         val_share: float = 0.0,
         num_samples: int | None = None,
+        seed: int | None = 0,
         pipeline: list | tuple = (),
         **kwargs,
     ) -> None:
@@ -60,10 +67,13 @@ class SharpPhotoDataset(BaseDataset):
             raise InputError(f'val_share must be in [0, 1), got {val_share!r}')
         if num_samples is not None and num_samples < 1:
             raise ValueError(f'num_samples must be positive, got {num_samples}')
+        if seed is not None and seed < 0:
+            raise ValueError(f'seed must not be negative, got {seed}')
         self.depth_root = depth_root
         self.split = split
         self.val_share = val_share
         self.num_samples = num_samples
+        self.seed = seed
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
     def __len__(self) -> int:
@@ -79,7 +89,12 @@ class SharpPhotoDataset(BaseDataset):
         if not -len(self) <= idx < len(self):
             raise IndexError(f'sample {idx} of {len(self)}')
         idx %= len(self)
-        return dict(super().get_data_info(idx % super().__len__()), sample_idx=idx)
+        photos = super().__len__()
+        number, place = divmod(idx, photos)
+        # In natural order, the same photographs would meet in every round's batches.
+        if self.num_samples is not None and self.seed is not None:
+            place = _order_of_round(self.seed, number, photos)[place]
+        return dict(super().get_data_info(int(place)), sample_idx=idx)
 
     def load_data_list(self) -> list[dict]:
         """Find and check the photographs.
@@ -116,15 +131,16 @@ class SharpPhotoDataset(BaseDataset):
         """The photographs that this split may see."""
         if not self.val_share:
             return items
-        if len(items) < 2:
-            raise InputError(
-                f'{self.data_root} holds one photograph, which val_share='
-                f'{self.val_share} cannot divide; give more or val_share=0'
-            )
-        count = min(max(1, round(self.val_share * len(items))), len(items) - 1)
-        kept_out = {int((n + 0.5) * len(items) / count) for n in range(count)}
+        kept_out = held_out((Path(item['gt_path']) for item in items), self.val_share)
+        print_log(
+            f'{self.data_root}: {len(items) - len(kept_out)} photos to train on, '
+            f'{len(kept_out)} kept out for val and test.',
+            'current',
+        )
         training = self.split == 'train'
-        return [item for n, item in enumerate(items) if (n in kept_out) != training]
+        return [
+            item for item in items if (Path(item['gt_path']) in kept_out) != training
+        ]
 
 
 @TRANSFORMS.register_module()
@@ -160,6 +176,12 @@ class LoadSharpPhoto(BaseTransform):
                 self._cache[path] = images
         results.update(images)
         return results
+
+
+@lru_cache(maxsize=2)
+def _order_of_round(seed: int, number: int, photos: int) -> np.ndarray:
+    """Order of the photographs in one round through them."""
+    return np.random.default_rng((seed, number)).permutation(photos)
 
 
 def read_depth(path: str | Path) -> np.ndarray:

@@ -26,7 +26,7 @@ _held_out = dict(
     ],
     test_mode=True,
 )
-# Sample n is photo n modulo their number: shuffling would change nothing.
+# The data set draws the order of the photos, anew in every round through them.
 train_dataloader = dict(sampler=dict(shuffle=False), dataset=_data)
 val_dataloader = dict(dataset=_held_out)
 test_dataloader = dict(dataset=_held_out)

@@ -38,6 +38,9 @@ class INRAtomBank(BaseModule):
             the image passes by a residual connection). ``'delta'``: one (paper); the
             last layer then starts at zero, so that the image passes unchanged.
             Default: ``'zero'``.
+        zero_sum (bool): Whether the mean of every drawn atom is subtracted from it, so
+            that no weights whatever can change the brightness of an even area.
+            Default: False.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
@@ -57,6 +60,7 @@ class INRAtomBank(BaseModule):
         frequencies: str = 'linspace',
         frequency_range: tuple[float, float] = (2.0, 12.0),
         center: str = 'zero',
+        zero_sum: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -75,6 +79,7 @@ class INRAtomBank(BaseModule):
         self.num_atoms = num_atoms
         self.kernel_sizes = kernel_sizes
         self.center = center
+        self.zero_sum = zero_sum
 
         lowest, highest = frequency_range
         if frequencies == 'linspace':
@@ -134,17 +139,15 @@ class INRAtomBank(BaseModule):
                 x = torch.sin(w * torch.baddbmm(bias, x, weight.to(dtype).mT))
             x = x @ self.weight3.to(dtype).mT  # (N, T, 1)
             drawn = (x * (9 / (2 * halves + 1) ** 2)).squeeze(-1)
-        drawn = drawn.to(self.weight1.dtype)
         counts = [size * size for size in self._drawn_sizes]
-        atoms = [
-            atom.unflatten(1, (size, size))
-            for atom, size in zip(
-                drawn.split(counts, 1), self._drawn_sizes, strict=True
-            )
-        ]
+        atoms = []
+        for atom, size in zip(drawn.split(counts, 1), self._drawn_sizes, strict=True):
+            if self.zero_sum:
+                atom = atom - atom.mean(1, keepdim=True)
+            atoms.append(atom.to(self.weight1.dtype).unflatten(1, (size, size)))
         if self.kernel_sizes[0] == 1:
-            fill = drawn.new_ones if self.center == 'delta' else drawn.new_zeros
-            atoms.insert(0, fill(self.num_atoms, 1, 1))
+            fill = torch.ones if self.center == 'delta' else torch.zeros
+            atoms.insert(0, fill(self.num_atoms, 1, 1).to(self.weight1))
         return atoms
 
     def _coordinates(self, dtype: torch.dtype) -> Tensor:

@@ -1,6 +1,9 @@
 """The head: predicts size and shape weights and filters the image with them."""
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -9,6 +12,8 @@ from ..ops import inverse_filter
 from .build import build_part
 
 FUSIONS = ('conv', 'sum')
+ENLARGEMENTS = ('shuffle', 'bilinear')
+BORDERS = ('zero', 'reflect')
 
 
 @MODELS.register_module()
@@ -38,6 +43,18 @@ class InverseFilterHead(BaseModule):
         fusion (str): ``'conv'``, a learned 1×1 convolution over the R·C·N products
             (released), or ``'sum'``, Eq. 9. Default: ``'conv'``.
         residual (bool): Whether y is added to the result. Default: True.
+        reduction (int): Factor s by which the features are coarser than the image, as
+            of a backbone with the same option; μ and ω are brought back to the image's
+            resolution, the filtering is at full resolution as ever. Default: 1.
+        enlargement (str): How: ``'shuffle'`` predicts the logits of s × s pixels from
+            each coarse one (pixel shuffling), so that neighbours may have filters of
+            their own (all start alike); ``'bilinear'`` interpolates the logits.
+            Default: ``'shuffle'``.
+        border (str): What the kernels find beyond the image: ``'zero'``, black
+            (paper and released), or ``'reflect'``, the image mirrored, replicated where
+            it is too small for that. Default: ``'zero'``.
+        mixing_start (float): Range of the mixing weights at the start, as a share of
+            that of a convolution. Larger, training starts earlier. Default: 0.1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
@@ -68,25 +85,44 @@ class InverseFilterHead(BaseModule):
         image_channels: int = 3,
         fusion: str = 'conv',
         residual: bool = True,
+        reduction: int = 1,
+        enlargement: str = 'shuffle',
+        border: str = 'zero',
+        mixing_start: float = 0.1,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if min(in_channels, image_channels) < 1:
+        if min(in_channels, image_channels, reduction) < 1:
             raise ValueError(
-                'in_channels and image_channels must be positive, got '
-                f'{in_channels} and {image_channels}'
+                'in_channels, image_channels and reduction must be positive, got '
+                f'{in_channels}, {image_channels} and {reduction}'
             )
         if fusion not in FUSIONS:
             raise ValueError(f'fusion must be in {FUSIONS}, got {fusion!r}')
+        if enlargement not in ENLARGEMENTS:
+            raise ValueError(
+                f'enlargement must be in {ENLARGEMENTS}, got {enlargement!r}'
+            )
+        if border not in BORDERS:
+            raise ValueError(f'border must be in {BORDERS}, got {border!r}')
+        if mixing_start <= 0:
+            raise ValueError(f'mixing_start must be positive, got {mixing_start}')
+        self.border = border
+        self.reduction = reduction
+        self.enlargement = enlargement
         atom_bank = build_part(atom_bank or dict(type='INRAtomBank'))
         self.atom_bank = atom_bank
         self.residual = residual
         num_sizes, num_atoms = len(atom_bank.kernel_sizes), atom_bank.num_atoms
-        self.size_predictor = nn.Conv2d(in_channels, num_sizes, 1)
-        self.shape_predictor = nn.Conv2d(in_channels, num_atoms, 1)
+        copies = reduction**2 if enlargement == 'shuffle' else 1
+        self.size_predictor = nn.Conv2d(in_channels, num_sizes * copies, 1)
+        self.shape_predictor = nn.Conv2d(in_channels, num_atoms * copies, 1)
+        if copies > 1:
+            _start_copies_alike(self.size_predictor, copies)
+            _start_copies_alike(self.shape_predictor, copies)
         if fusion == 'conv':
             products = num_sizes * image_channels * num_atoms
-            bound = 0.1 * products**-0.5
+            bound = mixing_start * products**-0.5
             mixing = torch.empty(image_channels, num_sizes, image_channels, num_atoms)
             self.mixing = nn.Parameter(mixing.uniform_(-bound, bound))
             self.bias = nn.Parameter(torch.zeros(image_channels))
@@ -108,20 +144,35 @@ class InverseFilterHead(BaseModule):
             self.shape_predictor.bias.fill_(omega_bias)
 
     def predict_weights(
-        self, size_feature: Tensor, shape_feature: Tensor
+        self,
+        size_feature: Tensor,
+        shape_feature: Tensor,
+        size: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Weights of sizes and atoms at every pixel.
 
         Args:
-            size_feature (Tensor): (B, in_channels, H, W).
-            shape_feature (Tensor): (B, in_channels, H, W).
+            size_feature (Tensor): (B, in_channels, ⌈H/s⌉, ⌈W/s⌉), s = ``reduction``.
+            shape_feature (Tensor): The same.
+            size (Sequence[int], optional): H and W of the image. Default: None, as of
+                sides that are multiples of s.
 
         Returns:
             tuple[Tensor, Tensor]: μ (B, R, H, W), positive, sum one over R; and ω
             (B, N, H, W).
         """
-        mu = self.size_predictor(size_feature).softmax(1)
-        return mu, self.shape_predictor(shape_feature)
+        mu = self._enlarged(self.size_predictor(size_feature), size).softmax(1)
+        return mu, self._enlarged(self.shape_predictor(shape_feature), size)
+
+    def _enlarged(self, logits: Tensor, size: Sequence[int] | None) -> Tensor:
+        s = self.reduction
+        if s == 1:
+            return logits
+        if self.enlargement == 'shuffle':
+            full = F.pixel_shuffle(logits, s)
+        else:
+            full = F.interpolate(logits, scale_factor=s, mode='bilinear')
+        return full if size is None else full[..., : size[0], : size[1]]
 
     def forward(
         self,
@@ -134,16 +185,37 @@ class InverseFilterHead(BaseModule):
 
         Args:
             image (Tensor): Blurred image y, (B, image_channels, H, W), in [0, 1].
-            size_feature (Tensor): (B, in_channels, H, W), for μ.
-            shape_feature (Tensor): (B, in_channels, H, W), for ω.
+            size_feature (Tensor): (B, in_channels, ⌈H/s⌉, ⌈W/s⌉), for μ, with
+                s = ``reduction``.
+            shape_feature (Tensor): The same, for ω.
             atoms (list[Tensor], optional): What ``atom_bank()`` returned, where one
                 evaluation serves several calls. Default: None, evaluated here.
 
         Returns:
             Tensor: Restored image, shape of ``image``, not clipped.
         """
-        mu, omega = self.predict_weights(size_feature, shape_feature)
+        mu, omega = self.predict_weights(size_feature, shape_feature, image.shape[-2:])
         if atoms is None:
             atoms = self.atom_bank()
-        restored = inverse_filter(image, mu, omega, atoms, self.mixing, self.bias)
+        restored = self._filter(image, mu, omega, atoms)
         return image + restored if self.residual else restored
+
+    def _filter(
+        self, y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor]
+    ) -> Tensor:
+        if self.border == 'zero':
+            return inverse_filter(y, mu, omega, atoms, self.mixing, self.bias)
+        half = max(v.shape[-1] for v in atoms) // 2
+        mode = 'reflect' if half < min(y.shape[-2:]) else 'replicate'
+        # Nothing is wanted of the margin, so that its weights are zero.
+        y = F.pad(y, [half] * 4, mode)
+        mu, omega = (F.pad(w, [half] * 4) for w in (mu, omega))
+        out = inverse_filter(y, mu, omega, atoms, self.mixing, self.bias)
+        return F.pad(out, [-half] * 4)
+
+
+def _start_copies_alike(predictor: nn.Conv2d, copies: int) -> None:
+    """Let the pixels that pixel shuffling makes of one begin with the same weights."""
+    with torch.no_grad():
+        for parameter in predictor.parameters():
+            parameter.copy_(parameter[::copies].repeat_interleave(copies, 0))

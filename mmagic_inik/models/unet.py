@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from .layers import ReflectConv2d, ResBlocks
+from .padding import extend_sides
 
 
 @MODELS.register_module()
@@ -18,6 +19,10 @@ class UNet(BaseModule):
         base_channels (int): Channels C of the output and the finest level; the levels
             below have 2C and 4C. Default: 32.
         num_res_blocks (int): Residual blocks per level and direction. Default: 2.
+        reduction (int): Factor s by which the features are coarser than the image:
+            blocks of s × s pixels become channels (pixel unshuffling) before the first
+            convolution, which makes everything behind it s² times cheaper.
+            Default: 1, the image's own resolution.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
@@ -27,6 +32,8 @@ class UNet(BaseModule):
         >>> import torch
         >>> UNet(base_channels=4, num_res_blocks=1)(torch.rand(1, 3, 5, 7)).shape
         torch.Size([1, 4, 5, 7])
+        >>> UNet(base_channels=4, reduction=4)(torch.rand(1, 3, 16, 9)).shape
+        torch.Size([1, 4, 4, 3])
     """
 
     def __init__(
@@ -34,16 +41,19 @@ class UNet(BaseModule):
         in_channels: int = 3,
         base_channels: int = 32,
         num_res_blocks: int = 2,
+        reduction: int = 1,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if min(in_channels, base_channels, num_res_blocks) < 1:
+        if min(in_channels, base_channels, num_res_blocks, reduction) < 1:
             raise ValueError(
-                'in_channels, base_channels and num_res_blocks must be positive, got '
-                f'{in_channels}, {base_channels} and {num_res_blocks}'
+                'in_channels, base_channels, num_res_blocks and reduction must be '
+                f'positive, got {in_channels}, {base_channels}, {num_res_blocks} and '
+                f'{reduction}'
             )
+        self.reduction = reduction
         widths = [base_channels, 2 * base_channels, 4 * base_channels]
-        sources = [in_channels, *widths[:-1]]
+        sources = [in_channels * reduction**2, *widths[:-1]]
         # Finest level first, in encoder and decoder alike.
         self.downs = nn.ModuleList(
             ReflectConv2d(source, width, stride=2 if level else 1)
@@ -64,9 +74,11 @@ class UNet(BaseModule):
             image (Tensor): (B, in_channels, H, W), RGB in [0, 1], any size.
 
         Returns:
-            Tensor: (B, C, H, W).
+            Tensor: (B, C, ⌈H/s⌉, ⌈W/s⌉) with s = ``reduction``.
         """
         x, skips = image, []
+        if self.reduction > 1:
+            x = F.pixel_unshuffle(extend_sides(x, self.reduction), self.reduction)
         for down, encoder in zip(self.downs, self.encoders, strict=True):
             x = encoder(down(x, relu=True), overwrite=True)
             skips.append(x)

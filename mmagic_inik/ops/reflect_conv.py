@@ -13,8 +13,9 @@ from torch import Tensor
 from .precision import autocast
 from .references import using_references
 
-# A ring needs an inside to reflect.
-_LEAST_SIDE = 3
+# Below so many pixels a padded copy costs less than the ring's convolutions; and a ring
+# needs an inside to reflect.
+_LEAST_PIXELS, _LEAST_SIDE = 512, 3
 
 
 def reflect_conv_reference(
@@ -73,6 +74,7 @@ def reflect_conv(
         or torch.compiler.is_compiling()
         or not x.is_cpu
         or stride > 1
+        or x.shape[-2:].numel() < _LEAST_PIXELS
         or min(x.shape[-2:]) < _LEAST_SIDE
     ):
         return reflect_conv_reference(x, weight, stride, relu, residual)

@@ -1,4 +1,4 @@
-"""How a training that goes on in pieces has come along, in one table and one picture."""
+"""How a training in pieces has come along, in one table and one picture."""
 
 import csv
 import time

@@ -1,4 +1,4 @@
-"""What a long training goes on from on another machine, small enough for a repository."""
+"""What a training goes on from elsewhere, small enough for a repository."""
 
 from copy import copy
 
@@ -16,8 +16,8 @@ def small_state(checkpoint: dict) -> dict:
     ``load_from=STATE`` takes them as it takes the checkpoint.
 
     Args:
-        checkpoint (dict): Of a training with ``EMAHook`` and Adam, as mmengine saves it:
-            averages in ``state_dict``, weights in ``ema_state_dict``.
+        checkpoint (dict): Of a training with ``EMAHook`` and Adam, as mmengine saves
+            it: averages in ``state_dict``, weights in ``ema_state_dict``.
 
     Returns:
         dict: The same keys.

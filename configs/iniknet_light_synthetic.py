@@ -35,7 +35,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 train_cfg = dict(val_interval=500)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 default_hooks = dict(checkpoint=dict(interval=100), logger=dict(interval=50))
 _base_.custom_hooks[-1].momentum = 2e-3
 custom_hooks = _base_.custom_hooks + [dict(type='ProgressHook')]

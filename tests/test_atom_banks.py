@@ -51,6 +51,18 @@ def test_u_runs_along_rows():
     assert coordinates[7].tolist() == pytest.approx([2**-0.5, 1, 0.5])
 
 
+def test_zero_sum_takes_the_mean_from_every_atom():
+    torch.manual_seed(0)
+    plain = INRAtomBank(num_atoms=2, kernel_sizes=(1, 3, 7))
+    atoms = INRAtomBank(num_atoms=2, kernel_sizes=(1, 3, 7), zero_sum=True)
+    atoms.load_state_dict(plain.state_dict())
+    for atom, whole in zip(atoms()[1:], plain()[1:], strict=True):
+        expected = whole - whole.sum((1, 2), keepdim=True) / whole[0].numel()
+        torch.testing.assert_close(atom, expected)
+        assert abs(whole.sum()) > 1e-3
+    assert not atoms()[0].any()
+
+
 @pytest.mark.parametrize(
     ('center', 'value'), [('zero', 0.0), ('delta', 1.0)], ids=['zero', 'delta']
 )

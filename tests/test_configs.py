@@ -43,7 +43,10 @@ def short_name(path):
         (METRICS, 'ImageQuality'),
         (DATASETS, 'DefocusPairDataset SharpPhotoDataset'),
         (TRANSFORMS, 'LoadDefocusPair LoadSharpPhoto SyntheticDefocus'),
-        (HOOKS, 'StrictCheckpointHook TrainingPiecesHook ValidationSheetHook'),
+        (
+            HOOKS,
+            'StrictCheckpointHook TrainingPiecesHook ValidationSheetHook ProgressHook',
+        ),
         (LOOPS, 'FastResumeTrainLoop'),
     ],
     ids=['models', 'metrics', 'datasets', 'transforms', 'hooks', 'loops'],

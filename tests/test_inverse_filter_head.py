@@ -71,6 +71,78 @@ def test_any_image_size(fusion, size):
     assert head(fusion)(y, *features).shape == y.shape
 
 
+def reduced(enlargement='shuffle', **options):
+    torch.manual_seed(0)
+    atoms = INRAtomBank(num_atoms=3, kernel_sizes=(1, 3, 5))
+    return InverseFilterHead(8, atoms, reduction=4, enlargement=enlargement, **options)
+
+
+def test_shuffled_weights_are_those_of_the_pixel_within_its_block():
+    part, (_, size_feature, shape_feature) = reduced(), inputs((3, 2))
+    torch.nn.init.normal_(part.shape_predictor.weight)
+    _, omega = part.predict_weights(size_feature, shape_feature, (11, 7))
+    assert omega.shape == (2, 3, 11, 7)
+    # Atom n at pixel (4y + i, 4x + j) is channel (n, i, j) at (y, x).
+    logits = part.shape_predictor(shape_feature).unflatten(1, (3, 4, 4))
+    for n, y, x in ((0, 0, 0), (1, 9, 6), (2, 10, 3)):
+        expected = logits[:, n, y % 4, x % 4, y // 4, x // 4]
+        torch.testing.assert_close(omega[:, n, y, x], expected)
+
+
+def test_bilinear_weights_are_even_where_features_are():
+    part = reduced('bilinear')
+    _, size_feature, shape_feature = inputs((1, 1))
+    wide = [f.expand(-1, -1, 3, 2) for f in (size_feature, shape_feature)]
+    few = part.predict_weights(size_feature, shape_feature)
+    for weights, one in zip(part.predict_weights(*wide, (9, 8)), few, strict=True):
+        torch.testing.assert_close(weights, one[..., :1, :1].expand(-1, -1, 9, 8))
+
+
+def test_all_pixels_of_a_block_start_alike():
+    mu, omega = reduced().predict_weights(*inputs((1, 1))[1:])
+    for weights in (mu, omega):
+        torch.testing.assert_close(weights, weights[..., :1, :1].expand_as(weights))
+
+
+@pytest.mark.parametrize('enlargement', ['shuffle', 'bilinear'])
+@pytest.mark.parametrize('size', [(1, 1), (2, 3), (16, 5)])
+def test_any_image_size_from_coarse_features(enlargement, size):
+    y = inputs(size)[0]
+    coarse = [-(-side // 4) for side in size]
+    assert reduced(enlargement)(y, *inputs(coarse)[1:]).shape == y.shape
+
+
+@pytest.mark.parametrize('size', [(9, 7), (1, 1), (2, 12)])
+def test_reflected_border_is_filtering_of_the_continued_image(size):
+    part, (y, size_feature, shape_feature) = head(), inputs(size)
+    part.border = 'reflect'
+    mode = 'reflect' if min(size) > 2 else 'replicate'
+    around = torch.nn.functional.pad(y, (2, 2, 2, 2), mode)
+    mu, omega = (
+        torch.nn.functional.pad(w, (2, 2, 2, 2))
+        for w in part.predict_weights(size_feature, shape_feature)
+    )
+    expected = inverse_filter_reference(
+        around, mu, omega, part.atom_bank(), part.mixing, part.bias
+    )[..., 2:-2, 2:-2]
+    torch.testing.assert_close(part(y, size_feature, shape_feature), y + expected)
+
+
+def test_an_even_image_stays_with_atoms_of_zero_sum_and_reflected_border():
+    torch.manual_seed(0)
+    atoms = INRAtomBank(num_atoms=3, kernel_sizes=(1, 3, 5), zero_sum=True)
+    part = InverseFilterHead(8, atoms, border='reflect', mixing_start=1.0)
+    even = torch.full((2, 3, 9, 7), 0.7)
+    torch.testing.assert_close(part(even, *inputs()[1:]), even, atol=1e-6, rtol=0)
+
+
+def test_mixing_start_is_the_range_of_the_mixing_weights():
+    bank = INRAtomBank(num_atoms=3, kernel_sizes=(1, 3, 5))
+    # 3 sizes, 3 colours, 3 atoms.
+    largest = InverseFilterHead(8, bank, mixing_start=0.5).mixing.abs().max()
+    assert 0.4 * 27**-0.5 < largest <= 0.5 * 27**-0.5
+
+
 @pytest.mark.parametrize(
     'dtype', [torch.float64, torch.float16, torch.bfloat16], ids=str
 )
@@ -81,10 +153,13 @@ def test_any_dtype(dtype):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(in_channels=0), 'must be positive, got 0 and 3'),
+        (dict(in_channels=0), 'must be positive, got 0, 3 and 1'),
         (dict(fusion='max'), "fusion must be in .* got 'max'"),
+        (dict(enlargement='copy'), "enlargement must be in .* got 'copy'"),
+        (dict(border='wrap'), "border must be in .* got 'wrap'"),
+        (dict(mixing_start=0), 'mixing_start must be positive, got 0'),
     ],
-    ids=['in_channels', 'fusion'],
+    ids=['in_channels', 'fusion', 'enlargement', 'border', 'mixing_start'],
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):

@@ -41,6 +41,24 @@ def test_any_dtype(dtype):
     assert net(torch.rand(1, 3, 9, 7, dtype=dtype)).dtype == dtype
 
 
+@pytest.mark.parametrize('size', [(16, 24), (1, 1), (17, 7)], ids=str)
+def test_reduction_is_pixel_unshuffling_of_the_whole_blocks(size):
+    torch.manual_seed(0)
+    net = UNet(base_channels=4, num_res_blocks=1, reduction=4)
+    image = torch.rand(2, 3, *size)
+    height, width = (-(-side // 4) for side in size)
+    feature = net(image)
+    assert feature.shape == (2, 4, height, width)
+    # Channel (c, i, j) of block (y, x) is colour c of pixel (4y + i, 4x + j).
+    mode = 'reflect' if min(size) > 3 else 'replicate'
+    spare = (0, 4 * width - size[1], 0, 4 * height - size[0])
+    blocks = torch.nn.functional.pad(image, spare, mode)
+    blocks = blocks.reshape(2, 3, height, 4, width, 4).permute(0, 1, 3, 5, 2, 4)
+    plain = UNet(in_channels=48, base_channels=4, num_res_blocks=1)
+    plain.load_state_dict(net.state_dict())
+    torch.testing.assert_close(feature, plain(blocks.flatten(1, 3)))
+
+
 def test_bad_options():
-    with pytest.raises(ValueError, match='must be positive, got 3, 0 and 2'):
+    with pytest.raises(ValueError, match='must be positive, got 3, 0, 2 and 1'):
         UNet(base_channels=0)

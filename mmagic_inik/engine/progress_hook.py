@@ -19,7 +19,8 @@ class ProgressHook(Hook):
     A row has the iteration, the hours trained without validation (by the wall clock, in
     all pieces together), images and megapixels seen, and the scores. Rows travel within
     checkpoints, so that the table goes on wherever training does: it lies in the work
-    folder with ``progress.png`` beside it.
+    folder with ``progress.png`` beside it. A checkpoint is saved before the validation
+    of its own iteration; that row is taken from a table that is already there.
     """
 
     # After the evaluator's scores are known, before the checkpoint hook saves.
@@ -40,6 +41,12 @@ class ProgressHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Give the checkpoint rows and sums."""
         checkpoint['progress'] = dict(rows=self.rows, spent=dict(self._spent))
+
+    def before_train(self, runner: Runner) -> None:
+        """Take over what the table in the work folder has besides."""
+        path = Path(runner.work_dir) / 'progress.csv'
+        if path.is_file():
+            self.rows = joined(self.rows, read_progress(path), runner.iter)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
@@ -79,6 +86,43 @@ class ProgressHook(Hook):
         folder = Path(runner.work_dir)
         write_progress(self.rows, folder / 'progress.csv')
         draw_progress(self.rows, folder / 'progress.png')
+
+
+def joined(
+    rows: list[dict[str, float]], others: list[dict[str, float]], last: int
+) -> list[dict[str, float]]:
+    """Rows of two tables up to an iteration; ``rows`` count where both have one.
+
+    Args:
+        rows (list[dict[str, float]]): With ``iteration``.
+        others (list[dict[str, float]]): Likewise.
+        last (int): The last iteration.
+
+    Returns:
+        list[dict[str, float]]: By iteration.
+
+    Example:
+        >>> joined([dict(iteration=2)], [dict(iteration=4), dict(iteration=6)], 4)
+        [{'iteration': 2}, {'iteration': 4}]
+    """
+    by_iteration = {row['iteration']: row for row in (*others, *rows)}
+    return [by_iteration[n] for n in sorted(by_iteration) if n <= last]
+
+
+def read_progress(path: Path) -> list[dict[str, float]]:
+    """Read what :func:`write_progress` wrote.
+
+    Args:
+        path (Path): CSV.
+
+    Returns:
+        list[dict[str, float]]: By column, without what is empty.
+    """
+    with path.open(newline='', encoding='utf-8') as file:
+        return [
+            {key: float(value) for key, value in row.items() if value}
+            for row in csv.DictReader(file)
+        ]
 
 
 def write_progress(rows: list[dict[str, float]], path: Path) -> None:

@@ -1,0 +1,192 @@
+"""Compares designs of a lighter INIKNet at equal seconds of training.
+
+`benchmarks/designs.py PHOTOS --seconds 1800 [--designs NAME...]` first times a step of
+training and the restoration of 640x640 pixels of every design, which wants a machine
+that does nothing else. Then each is trained on synthetic defocus of the sharp PHOTOS by
+configs/iniknet_light_synthetic.py for as many iterations as the seconds would hold, the
+schedule fitted to them, and judged on held-out scenes (benchmarks/held_out.py). After a
+kill the same command goes on. Writes benchmarks/results/designs.md and .json.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from held_out import groups, psnr, restored, scenes
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from overlap import load
+from straightforward import JOBS, Case
+
+from mmagic_inik.benchmark.measuring import timed
+from mmagic_inik.benchmark.origin import describe_commit, describe_device
+from mmagic_inik.errors import InputError
+from mmagic_inik.restoration import load_restorer
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / 'benchmarks' / 'results' / 'designs'
+RECIPE = ROOT / 'configs' / 'iniknet_light_synthetic.py'
+SMALL = ROOT / 'configs' / 'iniknet_small_synthetic.py'
+REPEATS = 5
+
+
+def sized(channels: int, reduction: int) -> dict:
+    """Options of a generator with C channels at a reduced resolution."""
+    return dict(
+        backbone=dict(base_channels=channels, reduction=reduction),
+        neck=dict(channels=channels),
+        head=dict(in_channels=channels, reduction=reduction),
+    )
+
+
+# What the generator differs by from the recipe's.
+DESIGNS = {
+    '1/4, C = 32 (the recipe)': {},
+    '1/4, C = 48': sized(48, 4),
+    '1/2, C = 24': sized(24, 2),
+    '1/4, C = 32, logits enlarged bilinearly': dict(head=dict(enlargement='bilinear')),
+    '1/4, C = 32, ConvNeck': dict(neck=dict(type='ConvNeck')),
+    '1/4, C = 32, two scales': dict(num_scales=2),
+    '1/4, C = 32, sizes to 21': dict(
+        head=dict(atom_bank=dict(kernel_sizes=(1, 3, 5, 9, 15, 21)))
+    ),
+    '1/4, C = 32, released start and border': dict(
+        head=dict(border='zero', mixing_start=0.1, atom_bank=dict(zero_sum=False))
+    ),
+    'small: full resolution, C = 16': None,
+}
+
+
+def write_config(name: str, folder: Path) -> Path:
+    """A design as a config file."""
+    options = DESIGNS[name]
+    base = SMALL if options is None else RECIPE
+    lines = [f'_base_ = {str(base)!r}', f'model = dict(generator={options or {}!r})']
+    words = ''.join(c if c.isalnum() else ' ' for c in name).split()
+    path = folder / ('_'.join(words) + '.py')
+    path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    return path
+
+
+def measure(config: Path) -> dict:
+    """Parameters in millions, seconds of a training step and of a photo."""
+    seconds = {}
+    for job, batch, side in (('training step', 8, 128), ('inference', 1, 640)):
+        step, image = JOBS[job](Case(job, side, side, 'fast', str(config), batch=batch))
+        step(image)
+        seconds[job] = median(timed(step, image) for _ in range(REPEATS))
+    network = load(str(config), None).generator
+    count = sum(p.numel() for p in network.parameters())
+    return dict(
+        parameters=count,
+        step_seconds=seconds['training step'],
+        photo_seconds=seconds['inference'],
+    )
+
+
+def train(config: Path, photos: str, iterations: int) -> Path:
+    """Train by the real tool; its last checkpoint."""
+    work = config.with_suffix('')
+    last = work / f'iter_{iterations}.pth'
+    if not (work / 'last_checkpoint').exists() or (
+        (work / 'last_checkpoint').read_text().strip() != str(last)
+    ):
+        command = [sys.executable, ROOT / 'tools/train.py', config, '--resume']
+        command += ['--work-dir', work, '--cfg-options', f'data_root={photos}']
+        subprocess.run(
+            list(map(str, command)),
+            check=True,
+            cwd=ROOT,
+            env=os.environ | dict(ITERS=str(iterations)),
+        )
+    return last
+
+
+def judge(config: Path, checkpoint: Path, photos: str) -> dict[str, float]:
+    """Mean gains in PSNR (dB) by group of held-out scenes."""
+    network = load_restorer(str(config), str(checkpoint))
+    recipe = Config.fromfile(RECIPE)
+    recipe.val_dataloader.dataset.data_root = photos
+    in_focus, images, targets = zip(*scenes(recipe), strict=True)
+    before = psnr(targets, images)
+    gains = psnr(targets, [restored(image, network) for image in images]) - before
+    columns = groups(before, np.array(in_focus))
+    return {name: float(gains[those].mean()) for name, those in columns.items()}
+
+
+def as_markdown(results: dict) -> str:
+    """The table, and where it comes from."""
+    designs = results['designs']
+    judged = [d for d in designs.values() if 'gains' in d]
+    columns = list(judged[0]['gains']) if judged else []
+    titles = ['design', 'parameters (M)', 'step (s)', '640×640 (s)', 'iterations']
+    lines = [f'| {" | ".join(titles + columns)} |', '|---' * (5 + len(columns)) + '|']
+    for name, design in designs.items():
+        cells = [name, f'{design["parameters"] / 1e6:.3f}']
+        cells += [f'{design["step_seconds"]:.2f}', f'{design["photo_seconds"]:.2f}']
+        gains = design.get('gains', {})
+        cells.append(str(design['iterations']))
+        cells += [f'{gains[k]:+.2f}' if k in gains else '–' for k in columns]
+        lines.append(f'| {" | ".join(cells)} |')
+    origin = '; '.join(results[key] for key in ('device', 'commit'))
+    seconds = f'{results["seconds"]:.0f} seconds of training each'
+    lines += ['', f'Gains in PSNR (dB) on held-out scenes; {seconds}; {origin}.']
+    return '\n'.join(lines) + '\n'
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('photos')
+    parser.add_argument('--seconds', type=float, default=1800)
+    parser.add_argument('--designs', nargs='+', choices=DESIGNS, default=list(DESIGNS))
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/designs'))
+    parser.add_argument('--out', type=Path, default=RESULTS)
+    args = parser.parse_args()
+    init_default_scope('mmagic')
+    folder = args.work_dir.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = args.out.with_suffix('.json')
+    results = dict(
+        seconds=args.seconds,
+        device=describe_device('cpu'),
+        commit=describe_commit(),
+        designs={},
+    )
+    if path.exists():
+        former = json.loads(path.read_text())
+        if former['seconds'] == args.seconds and former['device'] == results['device']:
+            results = former
+
+    def save() -> None:
+        path.write_text(json.dumps(results, indent=2) + '\n')
+        args.out.with_suffix('.md').write_text(as_markdown(results))
+
+    try:
+        configs = {name: write_config(name, folder) for name in args.designs}
+        for name, config in configs.items():
+            if name not in results['designs']:
+                design = measure(config)
+                iterations = round(args.seconds / design['step_seconds'])
+                results['designs'][name] = dict(design, iterations=max(10, iterations))
+                save()
+        for name, config in configs.items():
+            design = results['designs'][name]
+            if 'gains' not in design:
+                last = train(config, args.photos, design['iterations'])
+                design['gains'] = judge(config, last, args.photos)
+                save()
+    except InputError as error:
+        sys.exit(f'designs: {error}')
+    print(as_markdown(results))
+
+
+if __name__ == '__main__':
+    main()

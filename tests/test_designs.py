@@ -1,0 +1,75 @@
+"""The comparison of lighter designs, on photos of scikit-image."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from PIL import Image
+from skimage import data
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def designs(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    import designs
+
+    return designs
+
+
+def test_designs_differ_from_the_recipe_by_their_options_alone(designs, tmp_path):
+    recipe = Config.fromfile(designs.RECIPE)
+    for name in designs.DESIGNS:
+        config = Config.fromfile(designs.write_config(name, tmp_path))
+        small = designs.DESIGNS[name] is None
+        assert config.train_dataloader.batch_size == recipe.train_dataloader.batch_size
+        assert (config.model == recipe.model) == (name == '1/4, C = 32 (the recipe)')
+        assert config.model.generator.backbone.get('reduction', 1) == (
+            1 if small else int(name[2])
+        )
+
+
+def test_all_is_trained_judged_and_written(designs, tmp_path, monkeypatch, capsys):
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    for name in ('astronaut', 'chelsea', 'coffee'):
+        Image.fromarray(getattr(data, name)()).save(photos / f'{name}.png')
+    name = '1/4, C = 32, two scales'
+
+    def measure(config):
+        # Ten steps of a second each; timing is of no interest here.
+        return dict(parameters=7, step_seconds=1.0, photo_seconds=0.5)
+
+    monkeypatch.setattr(designs, 'measure', measure)
+    config = designs.write_config(name, tmp_path)
+    short = 'train_dataloader = dict(batch_size=1)\ntrain_cfg = dict(val_interval=99)\n'
+    config.write_text(config.read_text() + short)
+    monkeypatch.setattr(designs, 'write_config', lambda *_: config)
+    arguments = ['designs', photos, '--seconds', 10, '--designs', name]
+    arguments += ['--work-dir', tmp_path / 'work', '--out', tmp_path / 'table']
+    monkeypatch.setattr('sys.argv', list(map(str, arguments)))
+    designs.main()
+    table = (tmp_path / 'table.md').read_text()
+    assert table in capsys.readouterr().out
+    (row,) = (line for line in table.splitlines() if line.startswith(f'| {name} |'))
+    assert row.startswith(f'| {name} | 0.000 | 1.00 | 0.50 | 10 | ')
+    gains = json.loads((tmp_path / 'table.json').read_text())['designs'][name]['gains']
+    # Ten steps change next to nothing.
+    assert abs(gains['all blurred']) < 1
+    assert f'{gains["all blurred"]:+.2f}' in row
+
+    # What is there is not made again.
+    monkeypatch.setattr(designs, 'train', None)
+    designs.main()
+
+
+def test_a_step_and_a_photo_are_timed(designs, tmp_path, monkeypatch):
+    monkeypatch.setattr(designs, 'REPEATS', 1)
+    config = designs.write_config('1/4, C = 32, ConvNeck', tmp_path)
+    measured = designs.measure(config)
+    assert 0 < measured['photo_seconds'] < 60
+    assert 0 < measured['step_seconds'] < 60
+    # U-Net, two necks of convolutions, predictors of 16 pixels, atoms, mixing.
+    assert measured['parameters'] > 1_000_000

@@ -7,6 +7,7 @@ from scipy.signal import convolve2d
 from mmagic_inik.datasets.optics import Aperture
 from mmagic_inik.datasets.rendering import (
     Layer,
+    Zone,
     compose,
     field_zones,
     margin_of,
@@ -146,7 +147,7 @@ def test_uniformly_lit_surface_stays_uniform(zoned):
     y, x = np.indices((height, width), np.float32)
     radius = np.clip(0.3 * (x - 45) + 0.2 * (y - 40), -9, 9)
     color = np.full((height, width, 3), (0.1, 1.0, 3.0), np.float32)
-    zones = field_zones(60, 70, margin, 32) if zoned else [(None, (0, 0))]
+    zones = field_zones(60, 70, margin, 32) if zoned else [Zone()]
     image = render([Layer(color, radius)], aperture, margin, zones)
     np.testing.assert_allclose(image, np.broadcast_to(color[0, 0], image.shape), 1e-5)
 
@@ -272,10 +273,10 @@ def test_first_layer_must_cover_everything():
 )
 def test_weights_of_zones_add_up_to_one(height, width, margin):
     zones = field_zones(height, width, margin)
-    total = sum(weight for weight, _ in zones)
+    total = sum(np.outer(zone.rows, zone.columns) for zone in zones)
     assert total.shape == (height + 2 * margin, width + 2 * margin)
     np.testing.assert_allclose(total, 1, atol=1e-6)
-    places = np.array([place for _, place in zones])
+    places = np.array([zone.field for zone in zones])
     # The corners lie at one half diagonal from the centre.
     assert np.hypot(*places.T).max() == pytest.approx(1)
     assert places.sum(0) == pytest.approx([0, 0], abs=1e-6)
@@ -299,3 +300,68 @@ def test_points_in_the_corners_become_the_corners_psfs():
             expected = aperture.psf(radius, field)
             # Half a pixel from the corner itself.
             np.testing.assert_allclose(cut, expected, atol=0.03 * expected.max())
+
+
+@pytest.mark.parametrize('side', [9, 40, 150])
+@pytest.mark.parametrize('soft', [False, True], ids=['radii', 'one radius'])
+def test_parts_of_a_picture_are_blurred_as_the_whole(side, soft):
+    aperture, margin = Aperture(cats_eye=0.8), 14
+    zones = field_zones(side, 110, margin, 24)
+    height, width = side + 2 * margin, 110 + 2 * margin
+    y, x = np.indices((height, width), np.float32)
+    radii = 11.0 if soft else np.clip(0.2 * (x - 60) + 0.3 * (y - 50), -11, 2)
+    cover = photo(height, width, 3)[..., 0]
+    layers = [Layer(photo(height, width), radii), Layer(photo(height, width, 1), 6.0)]
+    layers[1] = layers[1]._replace(alpha=np.where(cover > 0.7, cover, 0))
+    image = render(layers, aperture, margin, zones)
+    # Every zone over the whole picture: weights that are nowhere zero, one of which
+    # takes away what the other adds.
+    everywhere = []
+    for zone in zones:
+        one = np.ones_like(zone.rows), np.ones_like(zone.columns)
+        shifted = zone.rows + 1, zone.columns
+        everywhere += [
+            Zone(zone.field, *shifted),
+            Zone(zone.field, -one[0], shifted[1]),
+        ]
+    expected = render(layers, aperture, margin, everywhere)
+    np.testing.assert_allclose(image, expected, atol=2e-4)
+
+
+# The rounded half diagonal, one step further from the centre than 1.
+@pytest.mark.parametrize('size', [(67, 533), (2592, 2073), (4096, 3277)], ids=str)
+def test_no_size_puts_a_corner_outside_of_the_photograph(size):
+    zones = field_zones(*size, 8)
+    assert max(math.hypot(*zone.field) for zone in zones) > 1
+    for zone in zones:
+        psf = Aperture(cats_eye=1).psf(3.0, zone.field)
+        assert psf.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_photographs_of_any_size_are_drawn_with_cats_eyes():
+    image = render([Layer(photo(81, 547), 6.0)], Aperture(cats_eye=1), 7, [Zone()])
+    zones = field_zones(67, 533, 7)
+    zoned = render([Layer(photo(81, 547), 6.0)], Aperture(cats_eye=1), 7, zones)
+    assert zoned.shape == image.shape == (67, 533, 3)
+    assert np.isfinite(zoned).all()
+    assert not np.array_equal(zoned, image)
+
+
+def test_weights_of_zones_grow_with_the_sides_alone():
+    # As pictures they would take 24 megapixels times 384 zones times four bytes.
+    zones = field_zones(4000, 6000, 50)
+    assert len(zones) > 300
+    assert sum(z.rows.size + z.columns.size for z in zones) < 1e7
+
+
+def test_a_zone_is_as_large_as_what_it_can_light():
+    zones = field_zones(1000, 1500, 20, 100)
+    areas = []
+    for zone in zones:
+        rows, columns = zone.window(1040, 1540, 15)
+        outside = np.outer(zone.rows, zone.columns)
+        outside[rows, columns] = 0
+        assert not outside.any()
+        areas.append((rows.stop - rows.start) * (columns.stop - columns.start))
+    # Twice the distance of the places, and the reach on both sides.
+    assert max(areas) <= (200 + 30 + 2) ** 2

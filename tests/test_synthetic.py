@@ -126,6 +126,13 @@ def test_whole_photographs_of_any_size(shape, index):
     assert result['img_channel_order'] == result['gt_channel_order'] == 'RGB'
 
 
+def test_whole_photograph_whose_half_diagonal_rounds_down():
+    image = photo(67, 533)
+    options = dict(PLAIN, psfs=['cats_eye'], max_radius=3)
+    result = sample(0, image, crop_size=None, **options)
+    np.testing.assert_array_equal(result['gt'], image)
+
+
 @pytest.mark.parametrize('psf', ['disc', 'gaussian', 'polygon', 'ring', 'cats_eye'])
 def test_photographs_smaller_than_the_crop(psf):
     image = photo(5, 40)

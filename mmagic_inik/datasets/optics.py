@@ -11,6 +11,8 @@ import numpy as np
 from scipy.special import erf
 
 SHAPES = ('disc', 'gaussian', 'polygon')
+# By which the corner of a photograph may lie beyond 1.
+_ROUNDING = 1e-9
 # Where a Gaussian is cut off, in its radius, which is two standard deviations.
 _GAUSSIAN_REACH = 2.0
 
@@ -129,7 +131,7 @@ class Aperture:
             ValueError: If ``field`` lies outside of the photograph.
         """
         # Two rims two radii apart would let nothing through.
-        if math.hypot(*field) > 1:
+        if math.hypot(*field) > 1 + _ROUNDING:
             raise ValueError(f'field must be within 1 of the centre, got {field}')
         half = self.reach(radius)
         if half == 0:

@@ -1,7 +1,7 @@
 """Layers of a scene seen through a lens, in linear light."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -38,13 +38,43 @@ class Layer(NamedTuple):
     alpha: np.ndarray | None = None
 
 
+class Zone(NamedTuple):
+    """A place in the photograph, and how much the blur of a pixel is that of the place.
+
+    Attributes:
+        field (tuple[float, float]): The place, as in :meth:`Aperture.psf`.
+        rows (np.ndarray, optional): (H,) weights; a pixel's is that of its row times
+            that of its column. None: one everywhere.
+        columns (np.ndarray, optional): (W,); None, where ``rows`` is.
+    """
+
+    field: tuple[float, float] = (0.0, 0.0)
+    rows: np.ndarray | None = None
+    columns: np.ndarray | None = None
+
+    def window(self, height: int, width: int, reach: int) -> tuple[slice, slice]:
+        """Where its light may fall, spread by up to ``reach`` pixels."""
+        if self.rows is None:
+            return slice(0, height), slice(0, width)
+        slices = []
+        for weights in (self.rows, self.columns):
+            (within,) = np.nonzero(weights)
+            start, stop = max(0, within[0] - reach), within[-1] + 1 + reach
+            slices.append(slice(int(start), int(min(stop, len(weights)))))
+        return tuple(slices)
+
+    def share(self, rows: slice, columns: slice) -> np.ndarray | np.float32:
+        """Weights of the pixels in a window."""
+        if self.rows is None:
+            return np.float32(1)
+        return np.outer(self.rows[rows], self.columns[columns])
+
+
 def render(
     layers: Sequence[Layer],
     aperture: Aperture,
     margin: int = 0,
-    zones: Sequence[tuple[np.ndarray | None, tuple[float, float]]] = (
-        (None, (0.0, 0.0)),
-    ),
+    zones: Sequence['Zone'] = (),
 ) -> np.ndarray:
     """Blur every layer and lay one over the other, from back to front.
 
@@ -58,9 +88,8 @@ def render(
         aperture (Aperture): Shape of the blur.
         margin (int): Pixels dropped at every side, whose surroundings are not known; at
             least :func:`needed_margin`. Default: 0.
-        zones (Sequence): Pairs of a weight (H, W) and a place in the photograph, as in
-            :meth:`Aperture.psf`; the weights add up to one. For one place alone, the
-            weight is None. Default: the centre of the photograph.
+        zones (Sequence[Zone]): Places in the photograph with a blur of their own, whose
+            weights add up to one. Default: its centre alone.
 
     Returns:
         np.ndarray: (H − 2 margin, W − 2 margin, 3) float32, linear light.
@@ -78,7 +107,7 @@ def render(
     seen = np.zeros((3, height, width), np.float32)
     for layer in layers:
         if layer.alpha is None or layer.alpha.any():
-            color, alpha = _blur(layer, aperture, zones)
+            color, alpha = _blur(layer, aperture, zones or (Zone(),))
             seen *= 1 - alpha
             seen += color
     inner = seen[:, margin : height - margin, margin : width - margin]
@@ -119,9 +148,7 @@ def compose(layers: Sequence[Layer]) -> tuple[np.ndarray, np.ndarray]:
     return image, np.ascontiguousarray(np.broadcast_to(radius, image.shape[:2]))
 
 
-def field_zones(
-    height: int, width: int, margin: int, spacing: int = 256
-) -> list[tuple[np.ndarray, tuple[float, float]]]:
+def field_zones(height: int, width: int, margin: int, spacing: int = 256) -> list[Zone]:
     """Divide a whole photograph into places with a point spread function each.
 
     Args:
@@ -131,8 +158,8 @@ def field_zones(
         spacing (int): Distance of the places in pixels, about. Default: 256.
 
     Returns:
-        list: Weights (height + 2 margin, width + 2 margin) that fall off linearly, and
-        places, as :func:`render` takes them.
+        list[Zone]: Their weights, (height + 2 margin,) and (width + 2 margin,), fall
+        off linearly to the next places.
     """
     half_diagonal = np.hypot(height, width) / 2
     axes = []
@@ -145,18 +172,18 @@ def field_zones(
         axes.append((np.clip(weights, 0, 1).astype(np.float32), places))
     (rows, ys), (columns, xs) = axes
     return [
-        (np.outer(row, column), (float(x), float(y)))
+        Zone((float(x), float(y)), row, column)
         for row, y in zip(rows, ys, strict=True)
         for column, x in zip(columns, xs, strict=True)
     ]
 
 
 def _blur(
-    layer: Layer, aperture: Aperture, zones: Sequence
+    layer: Layer, aperture: Aperture, zones: Sequence[Zone]
 ) -> tuple[np.ndarray, np.ndarray | float]:
     """Blurred colour times cover (3, H, W), and blurred cover, (H, W) or one."""
-    shares = list(_shares(layer.radius, layer.alpha))
-    alone = len(shares) * len(zones) == 1
+    low, high = _span(layer)
+    alone = low == high and len(zones) == 1
     # Colour times cover, cover if there are holes, and a plane of ones: points of
     # different blur do not add up to white exactly, which it tells.
     light = np.ones(
@@ -167,7 +194,7 @@ def _blur(
     if layer.alpha is not None:
         light[:3] *= layer.alpha
         light[3] = layer.alpha
-    blurred = _spread(light, shares, aperture, zones)
+    blurred = _spread(light, layer.radius, (low, high), aperture, zones)
     if not alone:
         blurred[:-1] /= np.maximum(blurred[-1], 1e-4)
     if layer.alpha is None:
@@ -176,39 +203,61 @@ def _blur(
 
 
 def _spread(
-    light: np.ndarray, shares: Sequence, aperture: Aperture, zones: Sequence
+    light: np.ndarray,
+    radius: np.ndarray | float,
+    span: tuple[float, float],
+    aperture: Aperture,
+    zones: Sequence[Zone],
 ) -> np.ndarray:
     """Planes of light (K, H, W), every point spread by its own function; the same."""
+    reach = max(map(aperture.reach, _radii(*span)))
+    radius, spread = np.asarray(radius, np.float32), np.zeros_like(light)
+    for zone in zones:
+        # Light from elsewhere has no weight, so its part of the picture is enough.
+        rows, columns = zone.window(*light.shape[1:], reach)
+        of_zone = radius[rows, columns] if radius.ndim else radius
+        _add_spread(
+            spread[:, rows, columns],
+            light[:, rows, columns] * zone.share(rows, columns),
+            _shares(of_zone, *span),
+            lambda radius, field=zone.field: aperture.psf(radius, field),
+            # The margin of a whole picture takes up what goes round its borders.
+            0 if zone.rows is None else reach,
+        )
+    return spread
+
+
+def _add_spread(
+    spread: np.ndarray,
+    light: np.ndarray,
+    shares: Iterable[tuple[float, np.ndarray | np.float32]],
+    psf_of: Callable[[float], np.ndarray],
+    padding: int,
+) -> None:
+    """Add planes of light (K, H, W), spread radius by radius, to others."""
     height, width = light.shape[1:]
-    size = [next_fast_len(side, real=True) for side in (height, width)]
-    spread, spectrum = np.zeros_like(light), None
+    size = [next_fast_len(side + padding, real=True) for side in (height, width)]
+    spectrum = None
     # Fresh memory for every product would cost more than the product.
     part, filtered = np.empty_like(light), np.empty_like(light[0])
     for radius, share in shares:
-        for weight, field in zones:
-            share_here = share if weight is None else share * weight
-            if not np.any(share_here):
-                continue
-            np.multiply(light, share_here, part)
-            psf = aperture.psf(radius, field)
-            if len(psf) == 1:
-                spread += part
-            elif len(psf) <= _LARGEST_DIRECT:
-                kernel = psf[::-1, ::-1]  # OpenCV correlates
-                for plane, of_part in zip(spread, part, strict=True):
-                    cv2.filter2D(
-                        of_part, -1, kernel, filtered, borderType=cv2.BORDER_CONSTANT
-                    )
-                    plane += filtered
-            else:
-                term = rfft2(part, size)
-                term *= _transfer(psf, size)
-                spectrum = (
-                    term if spectrum is None else np.add(spectrum, term, spectrum)
+        np.multiply(light, share, part)
+        psf = psf_of(radius)
+        if len(psf) == 1:
+            spread += part
+        elif len(psf) <= _LARGEST_DIRECT:
+            kernel = psf[::-1, ::-1]  # OpenCV correlates
+            for plane, of_part in zip(spread, part, strict=True):
+                cv2.filter2D(
+                    of_part, -1, kernel, filtered, borderType=cv2.BORDER_CONSTANT
                 )
+                plane += filtered
+        else:
+            term = rfft2(part, size)
+            term *= _transfer(psf, size)
+            spectrum = term if spectrum is None else np.add(spectrum, term, spectrum)
     if spectrum is not None:
         spread += irfft2(spectrum, size)[:, :height, :width]
-    return spread
 
 
 def _transfer(psf: np.ndarray, size: list[int]) -> np.ndarray:
@@ -219,17 +268,29 @@ def _transfer(psf: np.ndarray, size: list[int]) -> np.ndarray:
     return rfft2(np.roll(plane, (-half, -half), (0, 1)))
 
 
-def _shares(
-    radius: np.ndarray | float, alpha: np.ndarray | None
-) -> Iterator[tuple[float, np.ndarray | np.float32]]:
-    """Radii to blur with and the share of every pixel in each; shares add up to one."""
-    radius = np.asarray(radius, np.float32)
-    visible = radius if alpha is None or radius.ndim == 0 else radius[alpha > 0]
-    low, high = float(visible.min()), float(visible.max())
+def _span(layer: Layer) -> tuple[float, float]:
+    """Least and greatest radius of what is visible of a layer."""
+    radius = np.asarray(layer.radius, np.float32)
+    if layer.alpha is not None and radius.ndim:
+        radius = radius[layer.alpha > 0]
+    return float(radius.min()), float(radius.max())
+
+
+def _radii(low: float, high: float) -> list[float]:
+    """Radii with which surfaces of radii from ``low`` to ``high`` are blurred."""
     if low == high:
+        return [low]
+    return [_radius(n) for n in range(_level(low), _level(high) + 2)]
+
+
+def _shares(
+    radius: np.ndarray, low: float, high: float
+) -> Iterator[tuple[float, np.ndarray | np.float32]]:
+    """Radii and the share of every pixel in each, if any; shares add up to one."""
+    radii = _radii(low, high)
+    if len(radii) == 1:
         yield low, np.float32(1)
         return
-    radii = [_radius(n) for n in range(_level(low), _level(high) + 2)]
     values = np.clip(radius, low, high)
     for n, middle in enumerate(radii):
         share = np.ones_like(values)

@@ -10,6 +10,7 @@ from numpy.random import Generator
 from .optics import Aperture
 from .rendering import (
     Layer,
+    Zone,
     compose,
     field_zones,
     margin_of,
@@ -268,7 +269,7 @@ def _zones(
     height: int,
     width: int,
     margin: int,
-) -> list[tuple[np.ndarray | None, tuple[float, float]]]:
+) -> list[Zone]:
     """Places of the photograph between which the blur's shape changes."""
     if aperture.cats_eye and (height, width) == shape[:2]:
         return field_zones(height, width, margin)
@@ -277,4 +278,4 @@ def _zones(
     half_diagonal = np.hypot(full_height, full_width) / 2
     y = (top + height / 2 - full_height / 2) / half_diagonal
     x = (left + width / 2 - full_width / 2) / half_diagonal
-    return [(None, (float(x), float(y)))]
+    return [Zone((float(x), float(y)))]

@@ -1,7 +1,16 @@
+from contextlib import nullcontext
+from copy import deepcopy
+
+import pytest
 import torch
 from mmagic.registry import MODELS, OPTIM_WRAPPERS
 from mmagic.structures import DataSample
 from torch import nn
+
+from mmagic_inik.models import UNet
+from mmagic_inik.models.duplex_conv_lstm import ConvLSTMCell
+from mmagic_inik.models.layers import ReflectConv2d, ResBlock
+from mmagic_inik.ops import use_references
 
 TINY = dict(
     type='MultiScaleRestorer',
@@ -49,6 +58,37 @@ def test_a_step_computes_in_bfloat16_and_learns_in_float32():
         not torch.equal(p, b) for p, b in zip(model.parameters(), before, strict=True)
     ]
     assert sum(moved) > 0.9 * len(moved)
+
+
+@pytest.mark.parametrize('cell_state', ['recurrent', 'feature'])
+def test_all_paths_compute_in_the_same_types(cell_state):
+    """What a GPU takes are the plain forms of all operations but one."""
+    generator = deepcopy(TINY['generator'])
+    generator['neck']['cell_state'] = cell_state
+    network = MODELS.build(generator)
+    # As a GPU's autocast has it, which normalizes in float32.
+    for neck in (network.size_neck, network.shape_neck):
+        neck.norm.register_forward_hook(lambda module, args, output: output.float())
+    seen = set()
+
+    def note(module, args, output):
+        outputs = output if isinstance(output, tuple) else (output,)
+        seen.update((type(module), t.dtype) for t in outputs)
+
+    for module in network.modules():
+        # What hands images on; the streams of residuals are among them.
+        if isinstance(module, ReflectConv2d | ResBlock | ConvLSTMCell | UNet):
+            module.register_forward_hook(note)
+
+    def run(context):
+        seen.clear()
+        with context, torch.autocast('cpu', torch.bfloat16):
+            network(torch.rand(1, 3, 32, 48))
+        return set(seen)
+
+    fast, plain = run(nullcontext()), run(use_references())
+    assert fast == plain
+    assert {dtype for _, dtype in fast} == {torch.bfloat16}
 
 
 def test_gradients_accumulate_as_in_mmengine():

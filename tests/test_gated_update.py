@@ -102,6 +102,27 @@ def test_follows_autocast():
     assert z.grad.dtype == weight.grad.dtype == c.grad.dtype == torch.float32
 
 
+def plain(*args):
+    with use_references():
+        return gated_update(*args)
+
+
+compiled = torch.compile(gated_update, backend='aot_eager', fullgraph=True)
+
+
+@pytest.mark.parametrize('op', [gated_update, plain, compiled])
+def test_a_state_in_float32_does_not_stay_so_under_autocast(op):
+    args = arguments(True, dtype=torch.float32)
+    with torch.autocast('cpu', torch.bfloat16):
+        outputs = op(*args)
+    assert [out.dtype for out in outputs] == [torch.bfloat16] * 2
+    exact = gated_update_reference(*(t.double() for t in args))
+    for got, want in zip(outputs, exact, strict=True):
+        assert (got.double() - want).abs().max() < 8 * torch.finfo(torch.bfloat16).eps
+    sum(out.float().sum() for out in outputs).backward()
+    assert {t.grad.dtype for t in args} == {torch.float32}
+
+
 def test_references_can_be_asked_for():
     args = arguments(True)
     with use_references():

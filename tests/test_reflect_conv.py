@@ -135,6 +135,33 @@ def test_follows_autocast():
     assert weight.grad.dtype == x.grad.dtype == torch.float32
 
 
+def plain(*args, **kwargs):
+    with use_references():
+        return reflect_conv(*args, **kwargs)
+
+
+compiled = torch.compile(reflect_conv, backend='aot_eager', fullgraph=True)
+
+
+@pytest.mark.parametrize('op', [reflect_conv, plain, compiled])
+@pytest.mark.parametrize('size', [(7, 6), (1, 6)], ids=str)
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_a_residual_in_float32_does_not_stay_so_under_autocast(op, size, overwrite):
+    x, weight = random(1, 4, *size), random(4, 4, 3, 3, seed=1)
+    residual = random(1, 4, *size, seed=2)
+    leaves = [t.detach().float().requires_grad_() for t in (x, weight, residual)]
+    with torch.autocast('cpu', torch.bfloat16):
+        out = op(*leaves[:2], residual=leaves[2], overwrite=overwrite)
+        assert op(*leaves[:2], stride=2).dtype == torch.bfloat16
+        wide = op(x, weight, residual=residual)
+    assert out.dtype == torch.bfloat16
+    assert wide.dtype == torch.float64
+    exact = reflect_conv_reference(x, weight, residual=residual)
+    assert (out - exact).abs().max() / exact.abs().max() < TOLERANCE[torch.bfloat16]
+    out.float().sum().backward()
+    assert {leaf.grad.dtype for leaf in leaves} == {torch.float32}
+
+
 def test_references_can_be_asked_for(monkeypatch):
     monkeypatch.setattr(F, 'pad', lambda *args: 1 / 0)
     x, weight = random(1, 4, 6, 5), random(4, 4, 3, 3)

@@ -48,7 +48,8 @@ def gated_update(
         c (Tensor, optional): Cell state, (B, C, H, W). Default: None, zero.
 
     Returns:
-        tuple[Tensor, Tensor]: h' and c', (B, C, H, W).
+        tuple[Tensor, Tensor]: h' and c', (B, C, H, W), in autocast's type under
+        autocast.
 
     Example:
         >>> import torch
@@ -58,10 +59,12 @@ def gated_update(
         >>> h.shape, h.abs().max()
         (torch.Size([1, 1, 5, 7]), tensor(0.))
     """
+    # One rule for every path, or a state in float32 would stay so on some alone.
+    z, weight, bias, c = autocast(z, weight, bias, c)
     # A compiler fuses the plain form by itself.
     if using_references() or torch.compiler.is_compiling() or not z.is_cpu:
         return gated_update_reference(z, weight, bias, c)
-    return _InPieces.apply(*autocast(z, weight, bias, c))
+    return _InPieces.apply(z, weight, bias, c)
 
 
 class _InPieces(torch.autograd.Function):

@@ -68,6 +68,8 @@ def reflect_conv(
         >>> reflect_conv(torch.ones(1, 1, 5, 7), mean).min() > 0.999
         tensor(True)
     """
+    # One rule for every path, or a residual in float32 would stay so on some alone.
+    x, weight, residual = autocast(x, weight, residual)
     # A compiler fuses the plain form by itself.
     if (
         using_references()
@@ -78,7 +80,6 @@ def reflect_conv(
         or min(x.shape[-2:]) < _LEAST_SIDE
     ):
         return reflect_conv_reference(x, weight, stride, relu, residual)
-    x, weight, residual = autocast(x, weight, residual)
     x = x.contiguous(memory_format=torch.channels_last)
     if overwrite and _adds_in_place(x, weight, residual):
         return _corrected(_add_in_place(x, weight, residual), x, weight, relu)

@@ -3,6 +3,7 @@
 ``MultiScaleRestorer`` is imported by the package itself, since it needs all of MMagic.
 """
 
+from . import peers
 from .ablation_banks import MatrixAtomBank, PerSizeINRAtomBank
 from .atom_banks import INRAtomBank
 from .conv_neck import ConvNeck
@@ -26,4 +27,5 @@ __all__ = [
     'UNet',
     'UnidirectionalConvLSTM',
     'UnidirectionalINIKNet',
+    'peers',
 ]

@@ -1,0 +1,280 @@
+"""MPRNet: three stages that see quarters, halves and the whole of an image.
+
+Zamir et al.: "Multi-Stage Progressive Image Restoration", CVPR 2021; the network that
+JDRL (Li et al., 2022) retrains for defocus. No layer has a bias, and one PReLU with a
+single slope serves the whole network.
+
+Channel attention averages over what a stage sees, so that a result depends on where the
+image is divided. Where the equations enlarge and then mix channels by a 1 × 1
+convolution, here channels are mixed first, at a quarter of the cost: both are linear
+and the weights of bilinear interpolation sum up to one.
+"""
+
+import torch
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ..padding import extend_sides
+
+# At 1, 1/2 and 1/4 of the size; the last stage adds _EXTRA to the first of them.
+_WIDTHS = (96, 144, 192)
+_EXTRA = 32
+# Rows that a band of a block computes without gradients, for want of memory.
+_BAND_ROWS = 64
+
+
+@MODELS.register_module()
+class MPRNet(BaseModule):
+    """The multi-stage network, 20,127,073 parameters; RGB as released.
+
+    Args:
+        init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
+
+    Example:
+        >>> import torch
+        >>> MPRNet()(torch.rand(1, 3, 5, 7)).shape
+        torch.Size([1, 3, 5, 7])
+    """
+
+    def __init__(self, init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        prelu = nn.PReLU()
+        base, wide = _WIDTHS[0], _WIDTHS[0] + _EXTRA
+        self.shallow = nn.ModuleList(
+            nn.Sequential(_conv3(3, base), _CAB(base, prelu)) for _ in range(3)
+        )
+        self.encoders = nn.ModuleList(
+            [_Encoder(prelu, fuses=False), _Encoder(prelu, fuses=True)]
+        )
+        self.decoders = nn.ModuleList(_Decoder(prelu) for _ in range(2))
+        self.supervisions = nn.ModuleList(_Supervision(base) for _ in range(2))
+        self.merges = nn.ModuleList([_conv3(2 * base, base), _conv3(2 * base, wide)])
+        self.last = _OriginalResolution(wide, prelu)
+        self.tail = _conv3(wide, 3)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Restore an image.
+
+        Args:
+            image (Tensor): Blurred image, (B, 3, H, W), RGB in [0, 1], any size.
+
+        Returns:
+            Tensor: Image of the third stage, same shape, not clipped.
+        """
+        return self.forward_scales(image)[0]
+
+    def forward_scales(self, image: Tensor) -> list[Tensor]:
+        """Images of all stages, for training.
+
+        Args:
+            image (Tensor): As of :meth:`forward`.
+
+        Returns:
+            list[Tensor]: Of the stages 3, 2 and 1, each of the shape of ``image``.
+        """
+        height, width = image.shape[-2:]
+        x = extend_sides(image, 8)
+        # Top and bottom halves one behind the other in the batch.
+        halves = torch.cat(x.chunk(2, 2))
+        carried, images, encoded, decoded = self._quarters(halves)
+        carried, encoded, decoded = self._halves(x, halves, carried, encoded, decoded)
+        images.append(carried[1])
+        z = self.merges[1](torch.cat([self.shallow[2](x), carried[0]], 1))
+        del carried
+        images.append(self.tail(self.last(z, encoded, decoded)) + x)
+        return [out[..., :height, :width] for out in images[::-1]]
+
+    def _quarters(
+        self, halves: Tensor
+    ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+        """Stage 1: features to carry on, image, encoder's and decoder's features."""
+        quarters = torch.cat(halves.chunk(2, 3))
+        encoded = self.encoders[0](self.shallow[0](quarters))
+        encoded = [torch.cat(level.chunk(2), 3) for level in encoded]
+        decoded = self.decoders[0](encoded)
+        features, image = self.supervisions[0](decoded[0], halves)
+        return features, [torch.cat(image.chunk(2), 2)], encoded, decoded
+
+    def _halves(
+        self,
+        x: Tensor,
+        halves: Tensor,
+        carried: Tensor,
+        encoded: list[Tensor],
+        decoded: list[Tensor],
+    ) -> tuple[tuple[Tensor, Tensor], list[Tensor], list[Tensor]]:
+        """Stage 2: features and image, encoder's and decoder's features."""
+        z = self.merges[0](torch.cat([self.shallow[1](halves), carried], 1))
+        encoded = self.encoders[1](z, encoded, decoded)
+        encoded = [torch.cat(level.chunk(2), 2) for level in encoded]
+        decoded = self.decoders[1](encoded)
+        return self.supervisions[1](decoded[0], x), encoded, decoded
+
+
+class _CAB(nn.Module):
+    """x + attention(conv(PReLU(conv(x)))), the attention a factor per channel.
+
+    Without gradients, the convolutions go through the image in bands of rows, so that
+    a large photo needs room for input and result alone.
+    """
+
+    def __init__(self, channels: int, prelu: nn.PReLU) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = (_conv3(channels, channels) for _ in range(2))
+        self.prelu = prelu
+        self.squeeze = nn.Conv2d(channels, channels // 4, 1, bias=False)
+        self.excite = nn.Conv2d(channels // 4, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self._body(x) if torch.is_grad_enabled() else self._body_in_bands(x)
+        mean = y.mean((2, 3), keepdim=True)
+        factor = self.excite(F.relu(self.squeeze(mean))).sigmoid()
+        return torch.addcmul(x, y, factor.to(y.dtype)).to(x.dtype)
+
+    def _body(self, x: Tensor) -> Tensor:
+        return self.conv2(self.prelu(self.conv1(x)))
+
+    def _body_in_bands(self, x: Tensor) -> Tensor:
+        height = x.shape[2]
+        out = None
+        for start in range(0, height, _BAND_ROWS):
+            end = min(start + _BAND_ROWS, height)
+            # The two convolutions see two rows further.
+            first, last = max(start - 2, 0), min(end + 2, height)
+            band = self._body(x[:, :, first:last])
+            if (first, last) == (0, height):
+                return band
+            out = band.new_empty(x.shape) if out is None else out
+            # What the band's own padding has touched is within these two rows.
+            out[:, :, start:end] = band[:, :, start - first : end - first]
+        return out
+
+
+class _Encoder(nn.Module):
+    """Three levels of two blocks; the second stage's adds what the first's had."""
+
+    def __init__(self, prelu: nn.PReLU, fuses: bool) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(_two_blocks(width, prelu) for width in _WIDTHS)
+        self.downs = nn.ModuleList(
+            _conv1(source, width)
+            for source, width in zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True)
+        )
+        if fuses:
+            self.from_encoder = nn.ModuleList(_conv1(width, width) for width in _WIDTHS)
+            self.from_decoder = nn.ModuleList(_conv1(width, width) for width in _WIDTHS)
+
+    def forward(
+        self,
+        x: Tensor,
+        encoded: list[Tensor] | None = None,
+        decoded: list[Tensor] | None = None,
+    ) -> list[Tensor]:
+        """Features of every level, finest first."""
+        outputs = []
+        for level, blocks in enumerate(self.levels):
+            if level:
+                # Of even sides, bilinear interpolation is the mean of 2 × 2.
+                x = self.downs[level - 1](F.avg_pool2d(x, 2))
+            x = blocks(x)
+            if encoded is not None:
+                x = x + self.from_encoder[level](encoded[level])
+                x = x + self.from_decoder[level](decoded[level])
+            outputs.append(x)
+        return outputs
+
+
+class _Decoder(nn.Module):
+    """Three levels of two blocks; what it takes from the encoder passes one more."""
+
+    def __init__(self, prelu: nn.PReLU) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(_two_blocks(width, prelu) for width in _WIDTHS)
+        self.skips = nn.ModuleList(_CAB(width, prelu) for width in _WIDTHS[:-1])
+        self.ups = nn.ModuleList(
+            _Up(source, width)
+            for width, source in zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True)
+        )
+
+    def forward(self, encoded: list[Tensor]) -> list[Tensor]:
+        """Features of every level, finest first."""
+        outputs = [self.levels[2](encoded[2])]
+        for level in (1, 0):
+            x = self.ups[level](outputs[-1]) + self.skips[level](encoded[level])
+            outputs.append(self.levels[level](x))
+        return outputs[::-1]
+
+
+class _Supervision(nn.Module):
+    """An image J of features f, and f weighted by what J shows: W₁f σ(W₃J) + f."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.features = _conv1(channels, channels)
+        self.image = _conv1(channels, 3)
+        self.mask = _conv1(3, channels)
+
+    def forward(self, f: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        image = self.image(f) + x
+        return self.features(f) * self.mask(image).sigmoid() + f, image
+
+
+class _OriginalResolution(nn.Module):
+    """Stage 3: three chains of eight blocks, and the second stage's features."""
+
+    def __init__(self, channels: int, prelu: nn.PReLU) -> None:
+        super().__init__()
+        self.chains = nn.ModuleList(
+            nn.Sequential(
+                *(_CAB(channels, prelu) for _ in range(8)), _conv3(channels, channels)
+            )
+            for _ in range(3)
+        )
+        self.from_encoder, self.from_decoder = (
+            nn.ModuleList(
+                nn.Sequential(*_ups_from(level), _conv1(_WIDTHS[0], channels))
+                for level in range(3)
+            )
+            for _ in range(2)
+        )
+
+    def forward(
+        self, z: Tensor, encoded: list[Tensor], decoded: list[Tensor]
+    ) -> Tensor:
+        for level, chain in enumerate(self.chains):
+            z = z + chain(z)
+            z = z + self.from_encoder[level](encoded[level])
+            z = z + self.from_decoder[level](decoded[level])
+        return z
+
+
+class _Up(nn.Module):
+    """Doubles the sides bilinearly and maps the channels."""
+
+    def __init__(self, source: int, width: int) -> None:
+        super().__init__()
+        self.conv = _conv1(source, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(
+            self.conv(x), scale_factor=2, mode='bilinear', align_corners=False
+        )
+
+
+def _ups_from(level: int) -> list[_Up]:
+    """From a level of the second stage to the full size."""
+    return [_Up(_WIDTHS[k], _WIDTHS[k - 1]) for k in range(level, 0, -1)]
+
+
+def _two_blocks(channels: int, prelu: nn.PReLU) -> nn.Sequential:
+    return nn.Sequential(_CAB(channels, prelu), _CAB(channels, prelu))
+
+
+def _conv3(source: int, width: int) -> nn.Conv2d:
+    return nn.Conv2d(source, width, 3, padding=1, bias=False)
+
+
+def _conv1(source: int, width: int) -> nn.Conv2d:
+    return nn.Conv2d(source, width, 1, bias=False)

@@ -18,3 +18,4 @@ if find_spec('mmagic') is not None:
     if find_spec('mmcv._ext') is not None:
         from . import datasets, engine, evaluation  # noqa: F401
         from .models import restorer  # noqa: F401
+        from .models.peers import jdrl, training  # noqa: F401

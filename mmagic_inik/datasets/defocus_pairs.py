@@ -12,10 +12,13 @@ from mmengine.logging import print_log
 
 from ..errors import InputError
 from .layouts import PRESETS, SPLITS, find_layout, make_layout
-from .pairing import Pair, find_pairs, hold_out
+from .pairing import Pair, find_pairs, find_views, hold_out
 from .photos import photo_size, read_photo
 
 MAX_REPORTED = 50
+# What an item can hold, the input first, and what messages call it.
+WORDS = dict(img='input', gt='target', left='left view', right='right view')
+KEYS = tuple(WORDS)
 
 
 @DATASETS.register_module()
@@ -42,6 +45,8 @@ class DefocusPairDataset(BaseDataset):
             out of ``'train'`` for ``'val'`` and ``'test'``, with all of their inputs:
             those that :func:`~.holding_out.held_out` chooses. 0: every split sees all.
             Default: 0.
+        views (bool): Whether each item has the ``left`` and the ``right`` dual-pixel
+            view of its input, too. Default: False.
         pipeline (list): Transforms; the first is ``LoadDefocusPair``.
         **kwargs: As in mmengine's ``BaseDataset``.
 
@@ -60,6 +65,7 @@ class DefocusPairDataset(BaseDataset):
         preset: str = 'dpdd',
         layout: dict | None = None,
         val_share: float = 0.0,
+        views: bool = False,
         pipeline: list | tuple = (),
         **kwargs,
     ) -> None:
@@ -72,6 +78,7 @@ class DefocusPairDataset(BaseDataset):
         self.split = split
         self.layouts = (make_layout(layout),) if layout else PRESETS[preset]
         self.val_share = val_share
+        self.views = views
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -79,11 +86,16 @@ class DefocusPairDataset(BaseDataset):
 
         Returns:
             list[dict]: ``img_path`` and, where there is ground truth, ``gt_path`` of
-            each pair, in natural order of the inputs.
+            each pair, in natural order of the inputs; with ``views``, ``left_path`` and
+            ``right_path``.
         """
         root = Path(self.data_root)
         layout, place = find_layout(root, self.split, self.layouts)
         pairs, problems = find_pairs(root, layout)
+        views = find_views(root, layout) if self.views else {}
+        for view, paths in views.items():
+            problems += [f'{p} has no {view} view' for p, _ in pairs if p not in paths]
+            problems += check_pairs(list(paths.items()), f'{view} view')
         refuse(root, problems + check_pairs(pairs))
         if pairs[0][1] is None:
             if self.split == 'train':
@@ -95,7 +107,10 @@ class DefocusPairDataset(BaseDataset):
                 f'{root} has no validation photos: the best checkpoint will have been '
                 'chosen on the test photos.'
             )
-        return [_as_item(*pair) for pair in pairs]
+        return [
+            _as_item(*pair, **{view: paths[pair[0]] for view, paths in views.items()})
+            for pair in pairs
+        ]
 
     def _share_of_split(self, pairs: list[Pair]) -> list[Pair]:
         """Of undivided data, what this split may see."""
@@ -116,10 +131,10 @@ class DefocusPairDataset(BaseDataset):
 
 @TRANSFORMS.register_module()
 class LoadDefocusPair(BaseTransform):
-    """Read ``img_path`` and ``gt_path`` into ``img`` and ``gt``, RGB.
+    """Read ``img_path``, ``gt_path`` and views into ``img``, ``gt``, …, RGB.
 
-    Without ``gt_path`` there is no ``gt``. Sixteen-bit files become float32 in
-    [0, 255], others uint8.
+    What has no path is left out: ``gt``, ``left`` and ``right``. Sixteen-bit files
+    become float32 in [0, 255], others uint8.
 
     Args:
         use_cache (bool): Keep every decoded photograph in memory, in each worker.
@@ -132,16 +147,18 @@ class LoadDefocusPair(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add images, channel orders and ``scale`` (1, for MMagic's paired crop)."""
-        for key in ('img', 'gt'):
+        for key in KEYS:
             if f'{key}_path' in results:
                 results[key] = self._read(results[f'{key}_path'])
                 results[f'{key}_channel_order'] = 'RGB'
                 results[f'ori_{key}_shape'] = results[key].shape
-        if 'gt' in results:
-            sizes = [results[key].shape[1::-1] for key in ('img', 'gt')]
-            paths = [results[f'{key}_path'] for key in ('img', 'gt')]
+        for key in KEYS[1:]:
+            if key not in results:
+                continue
+            sizes = [results[k].shape[1::-1] for k in ('img', key)]
+            paths = [results[f'{k}_path'] for k in ('img', key)]
             if sizes[0] != sizes[1]:
-                raise InputError(_mismatch(paths, sizes))
+                raise InputError(_mismatch(paths, sizes, WORDS[key]))
         results['scale'] = 1
         return results
 
@@ -154,11 +171,12 @@ class LoadDefocusPair(BaseTransform):
         return self._cache[path].copy()
 
 
-def check_pairs(pairs: list[Pair]) -> list[str]:
+def check_pairs(pairs: list[Pair], word: str = 'target') -> list[str]:
     """What is wrong with pairs, by their files' headers.
 
     Args:
-        pairs (list[Pair]): Input and target.
+        pairs (list[Pair]): Input and target, or what ``word`` says.
+        word (str): What messages call the second of a pair. Default: ``'target'``.
 
     Returns:
         list[str]: A sentence per file that cannot be read, and per pair of different
@@ -178,7 +196,7 @@ def check_pairs(pairs: list[Pair]) -> list[str]:
     for pair in pairs:
         of_pair = [sizes[path] for path in pair if path is not None]
         if None not in of_pair and len(set(of_pair)) > 1:
-            problems.append(_mismatch(pair, of_pair))
+            problems.append(_mismatch(pair, of_pair, word))
     return problems
 
 
@@ -199,18 +217,20 @@ def refuse(root: Path, problems: list[str]) -> None:
         raise InputError(f'{root} has files that cannot be used: ' + '; '.join(shown))
 
 
-def _as_item(img_path: Path, gt_path: Path | None) -> dict:
-    item = dict(img_path=str(img_path))
-    return item if gt_path is None else dict(item, gt_path=str(gt_path))
+def _as_item(img_path: Path, gt_path: Path | None, **views: Path) -> dict:
+    paths = dict(img=img_path, gt=gt_path, **views)
+    return {f'{key}_path': str(path) for key, path in paths.items() if path is not None}
 
 
 def _warn(message: str) -> None:
     print_log(message, 'current', logging.WARNING)
 
 
-def _mismatch(paths: Sequence[str | Path], sizes: Sequence[tuple[int, int]]) -> str:
+def _mismatch(
+    paths: Sequence[str | Path], sizes: Sequence[tuple[int, int]], word: str
+) -> str:
     first, second = (f'{width}x{height}' for width, height in sizes)
     return (
-        f'{paths[0]} is {first} pixels but its target {paths[1]} {second}; replace or '
+        f'{paths[0]} is {first} pixels but its {word} {paths[1]} {second}; replace or '
         'remove one of them'
     )

@@ -39,6 +39,10 @@ class Layout(NamedTuple):
         manifest (str, optional): CSV file with ``input,target``, or ``input`` alone,
             in each line; paths relative to the file's folder, ``#`` begins a comment.
             Default: None.
+        left (str, optional): Folder of the left dual-pixel views of the inputs, which
+            pair with them as targets do by ``'name'`` or ``'order'``. Default: None,
+            there are none.
+        right (str, optional): The same of the right views.
     """
 
     input: str = 'input'
@@ -49,6 +53,8 @@ class Layout(NamedTuple):
     input_files: str = '**/*'
     target_files: str = '**/*'
     manifest: str | None = None
+    left: str | None = None
+    right: str | None = None
 
     def __str__(self) -> str:
         """As error messages write it."""
@@ -69,7 +75,7 @@ class Layout(NamedTuple):
         """The layout with ``{split}`` replaced."""
         paths = {
             key: path.replace('{split}', split)
-            for key in ('input', 'target', 'manifest')
+            for key in ('input', 'target', 'manifest', 'left', 'right')
             if (path := getattr(self, key))
         }
         return self._replace(**paths)
@@ -79,13 +85,22 @@ PRESETS: dict[str, tuple[Layout, ...]] = {
     # The original DPDD names source and target of a pair a number or two apart; the
     # repacked one (as Restormer distributes it) names them alike.
     'dpdd': (
-        Layout('{split}_c/source', '{split}_c/target', 'order'),
-        Layout(
-            'dd_dp_dataset_png/{split}_c/source',
-            'dd_dp_dataset_png/{split}_c/target',
-            'order',
+        *(
+            Layout(
+                f'{root}{{split}}_c/source',
+                f'{root}{{split}}_c/target',
+                'order',
+                left=f'{root}{{split}}_l/source',
+                right=f'{root}{{split}}_r/source',
+            )
+            for root in ('', 'dd_dp_dataset_png/')
         ),
-        Layout('{split}/inputC', '{split}/target'),
+        Layout(
+            '{split}/inputC',
+            '{split}/target',
+            left='{split}/inputL',
+            right='{split}/inputR',
+        ),
         Layout('{split}/input', '{split}/target'),
         Layout(),
     ),

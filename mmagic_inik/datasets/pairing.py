@@ -52,6 +52,42 @@ def find_pairs(root: Path, layout: Layout) -> tuple[list[Pair], list[str]]:
     return _pair_by_key(*keys, many=layout.pair_by == 'key', folders=folders)
 
 
+def find_views(root: Path, layout: Layout) -> dict[str, dict[Path, Path]]:
+    """The dual-pixel views of a layout's inputs.
+
+    Args:
+        root (Path): The data set's folder.
+        layout (Layout): With ``{split}`` replaced.
+
+    Returns:
+        dict[str, dict[Path, Path]]: ``left`` and ``right``: the view of every input
+        that has one.
+
+    Raises:
+        InputError: If the layout has none, or their folders do not fit its inputs.
+    """
+    if not (layout.left and layout.right) or layout.pair_by not in ('name', 'order'):
+        raise InputError(
+            f'{root} ({layout}) has no left and right views; give views=False, or a '
+            "layout with left and right that pairs by 'name' or 'order'"
+        )
+    views = {}
+    for view in ('left', 'right'):
+        # As if the views were the ground truth.
+        halves = layout._replace(target=getattr(layout, view), target_files='**/*')
+        folder = folders_of(root, halves)[1]
+        if not folder.is_dir():
+            raise InputError(
+                f'{folder}, where the {view} views of {root} ({layout}) should be, is '
+                'no folder; give views=False, or put them there'
+            )
+        pairs, problems = find_pairs(root, halves)
+        if problems and not pairs:
+            raise InputError(f'{view} views of {root}: {"; ".join(problems)}')
+        views[view] = dict(pairs)
+    return views
+
+
 def hold_out(pairs: list[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
     """Divide pairs, by whole targets, into those to train on and those to test on.
 

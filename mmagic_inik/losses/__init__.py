@@ -1,7 +1,17 @@
-"""INIKNet's training loss, registered in MMagic's MODELS."""
+"""Training losses, registered in MMagic's MODELS."""
 
+from .alternating_loss import AlternatingLoss
+from .edge_loss import EdgeLoss
 from .frequency_loss import FrequencyLoss
 from .lpips_loss import LPIPSLoss
 from .multi_scale_loss import MultiScaleLoss
+from .ssim_loss import SSIMLoss
 
-__all__ = ['FrequencyLoss', 'LPIPSLoss', 'MultiScaleLoss']
+__all__ = [
+    'AlternatingLoss',
+    'EdgeLoss',
+    'FrequencyLoss',
+    'LPIPSLoss',
+    'MultiScaleLoss',
+    'SSIMLoss',
+]

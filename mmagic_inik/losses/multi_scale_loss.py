@@ -1,5 +1,7 @@
 """Sum of losses over image scales."""
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from mmagic.registry import MODELS
 from torch import Tensor, nn
@@ -13,9 +15,12 @@ class MultiScaleLoss(nn.Module):
         losses (dict[str, dict | nn.Module | None]): Losses (prediction, target) →
             scalar by name, each with a weight of its own. ``None`` leaves a name out,
             so that a derived config or ``--cfg-options`` can drop a term.
+        scale_weights (Sequence[float], optional): Factors of the predictions, finest
+            first. Default: None, all one.
 
     Raises:
-        ValueError: If no loss is left.
+        ValueError: If no loss is left; at a call, if there are not as many predictions
+            as ``scale_weights``.
 
     Example:
         >>> import torch
@@ -25,7 +30,11 @@ class MultiScaleLoss(nn.Module):
         {'loss_l1': tensor(2.)}
     """
 
-    def __init__(self, losses: dict[str, dict | nn.Module | None]) -> None:
+    def __init__(
+        self,
+        losses: dict[str, dict | nn.Module | None],
+        scale_weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
         self.losses = nn.ModuleDict(
             {
@@ -34,6 +43,7 @@ class MultiScaleLoss(nn.Module):
                 if loss is not None
             }
         )
+        self.scale_weights = scale_weights
         if not self.losses:
             raise ValueError(f'losses must name at least one loss, got {losses}')
 
@@ -55,7 +65,16 @@ class MultiScaleLoss(nn.Module):
             )
             for pred in preds
         ]
+        weights = self.scale_weights or [1] * len(preds)
+        if len(weights) != len(preds):
+            raise ValueError(
+                f'scale_weights has {len(weights)} factors for {len(preds)} '
+                'predictions; give one each'
+            )
         return {
-            f'loss_{name}': sum(map(loss, preds, targets))
+            f'loss_{name}': sum(
+                weight * loss(pred, part)
+                for weight, pred, part in zip(weights, preds, targets, strict=True)
+            )
             for name, loss in self.losses.items()
         }

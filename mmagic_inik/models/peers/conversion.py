@@ -1,8 +1,8 @@
 """Published weights of the peers, carried over to ours.
 
-As for INIKNet's own (``models/released.py``), names differ and colours may be in another
-order; reversing the colour index where it occurs makes a network of BGR images the same
-network on RGB images.
+As for INIKNet's own (``models/released.py``), names differ and colours may be in
+another order; reversing the colour index where it occurs makes a network of BGR images
+the same network on RGB images.
 """
 
 import re

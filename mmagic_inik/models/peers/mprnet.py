@@ -131,7 +131,9 @@ class _CAB(nn.Module):
         y = self._body(x) if torch.is_grad_enabled() else self._body_in_bands(x)
         mean = y.mean((2, 3), keepdim=True)
         factor = self.excite(F.relu(self.squeeze(mean))).sigmoid()
-        return torch.addcmul(x, y, factor.to(y.dtype)).to(x.dtype)
+        if torch.is_grad_enabled():
+            return torch.addcmul(x, y, factor)
+        return y.mul_(factor).add_(x)
 
     def _body(self, x: Tensor) -> Tensor:
         return self.conv2(self.prelu(self.conv1(x)))
@@ -180,8 +182,8 @@ class _Encoder(nn.Module):
                 x = self.downs[level - 1](F.avg_pool2d(x, 2))
             x = blocks(x)
             if encoded is not None:
-                x = x + self.from_encoder[level](encoded[level])
-                x = x + self.from_decoder[level](decoded[level])
+                x += self.from_encoder[level](encoded[level])
+                x += self.from_decoder[level](decoded[level])
             outputs.append(x)
         return outputs
 
@@ -218,7 +220,8 @@ class _Supervision(nn.Module):
 
     def forward(self, f: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         image = self.image(f) + x
-        return self.features(f) * self.mask(image).sigmoid() + f, image
+        mask = self.mask(image).sigmoid_()
+        return torch.addcmul(f, self.features(f), mask), image
 
 
 class _OriginalResolution(nn.Module):
@@ -244,9 +247,11 @@ class _OriginalResolution(nn.Module):
         self, z: Tensor, encoded: list[Tensor], decoded: list[Tensor]
     ) -> Tensor:
         for level, chain in enumerate(self.chains):
-            z = z + chain(z)
-            z = z + self.from_encoder[level](encoded[level])
-            z = z + self.from_decoder[level](decoded[level])
+            before, z = z, chain(z)
+            # In place, for a photo's worth of 128 channels is a gigabyte.
+            z += before
+            z += self.from_encoder[level](encoded[level])
+            z += self.from_decoder[level](decoded[level])
         return z
 
 

@@ -143,11 +143,7 @@ def write_views(root, folders, count=3, size=(24, 20)):
 PIPELINE = [
     dict(type='LoadDefocusPair'),
     dict(type='FixedCrop', keys=['img', 'gt', 'left', 'right'], crop_size=(16, 16)),
-    dict(
-        type='PackInputs',
-        data_keys=['left', 'right'],
-        meta_keys=['left_channel_order', 'right_channel_order'],
-    ),
+    dict(type='PackInputs', data_keys=['left', 'right']),
 ]
 
 
@@ -220,7 +216,7 @@ def test_dual_pixel_losses_by_hand(tmp_path):
     restorer = DualPixelRestorer(
         Views(),
         dict(sharp=1, views=0.5, mean=2, disparity=4),
-        data_preprocessor=dict(SCALED, data_keys=['gt_img', 'left', 'right']),
+        data_preprocessor=SCALED,
     )
     data = restorer.data_preprocessor(batch_of(dataset), True)
     losses = restorer.forward_train(**data)
@@ -239,6 +235,9 @@ def test_dual_pixel_losses_by_hand(tmp_path):
         4 * mean(lambda c: (-0.25 * c + 1) ** 2)
     )
     assert set(losses) == {f'loss_{name}' for name in DualPixelRestorer.NAMES}
+    # Of the first phase: s is c times one.
+    restorer.blurred_as_sharp = True
+    assert restorer.forward_train(**data)['loss_sharp'].item() == 0
 
 
 def test_data_without_views_is_told(tmp_path):

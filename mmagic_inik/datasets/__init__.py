@@ -2,6 +2,7 @@
 
 from .defocus_pairs import DefocusPairDataset, LoadDefocusPair
 from .photos import photo_size, read_photo
+from .sampling import RepeatingSampler
 from .sharp_photos import LoadSharpPhoto, SharpPhotoDataset
 from .synthetic import SyntheticDefocus
 
@@ -9,6 +10,7 @@ __all__ = [
     'DefocusPairDataset',
     'LoadDefocusPair',
     'LoadSharpPhoto',
+    'RepeatingSampler',
     'SharpPhotoDataset',
     'SyntheticDefocus',
     'photo_size',

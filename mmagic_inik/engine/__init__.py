@@ -5,6 +5,7 @@ from .checkpoints import StrictCheckpointHook, load_checkpoint_file
 from .loops import FastResumeTrainLoop
 from .pieces import TrainingPiecesHook
 from .progress_hook import ProgressHook
+from .restart_hook import RestartFromBestHook
 from .sheet_hook import ValidationSheetHook
 from .training_state import small_state
 
@@ -13,6 +14,7 @@ __all__ = [
     'FastResumeTrainLoop',
     'ProgressHook',
     'StrictCheckpointHook',
+    'RestartFromBestHook',
     'TrainingPiecesHook',
     'ValidationSheetHook',
     'load_checkpoint_file',

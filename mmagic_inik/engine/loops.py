@@ -20,7 +20,8 @@ class FastResumeTrainLoop(IterBasedTrainLoop):
     def run(self) -> None:
         """Launch or resume training."""
         sampler = self.dataloader.sampler
-        if self._iter > 0 and type(sampler) is InfiniteSampler:
+        endless = getattr(type(sampler), '__iter__', None) is InfiniteSampler.__iter__
+        if self._iter > 0 and endless:
             skipped = self._iter * self.dataloader.batch_size
             sampler.indices = itertools.islice(
                 sampler._indices_of_rank(), skipped, None

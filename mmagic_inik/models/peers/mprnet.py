@@ -16,6 +16,7 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...ops import using_references
 from ..padding import extend_sides
 
 # At 1, 1/2 and 1/4 of the size; the last stage adds _EXTRA to the first of them.
@@ -78,39 +79,29 @@ class MPRNet(BaseModule):
         x = extend_sides(image, 8)
         # Top and bottom halves one behind the other in the batch.
         halves = torch.cat(x.chunk(2, 2))
-        carried, images, encoded, decoded = self._quarters(halves)
-        carried, encoded, decoded = self._halves(x, halves, carried, encoded, decoded)
-        images.append(carried[1])
-        z = self.merges[1](torch.cat([self.shallow[2](x), carried[0]], 1))
+        # What is no longer needed goes: a photo's worth of features is a gigabyte.
+        encoded, decoded, carried, first = self._quarters(halves)
+        z = self.merges[0](torch.cat([self.shallow[1](halves), carried], 1))
+        encoded = self.encoders[1](z, encoded, decoded)
+        del z, decoded, carried
+        encoded = [torch.cat(level.chunk(2), 2) for level in encoded]
+        decoded = self.decoders[1](encoded)
+        carried, second = self.supervisions[1](decoded[0], x)
+        z = self.merges[1](torch.cat([self.shallow[2](x), carried], 1))
         del carried
-        images.append(self.tail(self.last(z, encoded, decoded)) + x)
-        return [out[..., :height, :width] for out in images[::-1]]
+        third = self.tail(self.last(z, encoded, decoded)) + x
+        return [out[..., :height, :width] for out in (third, second, first)]
 
     def _quarters(
         self, halves: Tensor
-    ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
-        """Stage 1: features to carry on, image, encoder's and decoder's features."""
+    ) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor]:
+        """Stage 1: encoder's and decoder's features, those to carry on, the image."""
         quarters = torch.cat(halves.chunk(2, 3))
         encoded = self.encoders[0](self.shallow[0](quarters))
         encoded = [torch.cat(level.chunk(2), 3) for level in encoded]
         decoded = self.decoders[0](encoded)
-        features, image = self.supervisions[0](decoded[0], halves)
-        return features, [torch.cat(image.chunk(2), 2)], encoded, decoded
-
-    def _halves(
-        self,
-        x: Tensor,
-        halves: Tensor,
-        carried: Tensor,
-        encoded: list[Tensor],
-        decoded: list[Tensor],
-    ) -> tuple[tuple[Tensor, Tensor], list[Tensor], list[Tensor]]:
-        """Stage 2: features and image, encoder's and decoder's features."""
-        z = self.merges[0](torch.cat([self.shallow[1](halves), carried], 1))
-        encoded = self.encoders[1](z, encoded, decoded)
-        encoded = [torch.cat(level.chunk(2), 2) for level in encoded]
-        decoded = self.decoders[1](encoded)
-        return self.supervisions[1](decoded[0], x), encoded, decoded
+        carried, image = self.supervisions[0](decoded[0], halves)
+        return encoded, decoded, carried, torch.cat(image.chunk(2), 2)
 
 
 class _CAB(nn.Module):
@@ -128,7 +119,8 @@ class _CAB(nn.Module):
         self.excite = nn.Conv2d(channels // 4, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self._body(x) if torch.is_grad_enabled() else self._body_in_bands(x)
+        whole = torch.is_grad_enabled() or using_references()
+        y = self._body(x) if whole else self._body_in_bands(x)
         mean = y.mean((2, 3), keepdim=True)
         factor = self.excite(F.relu(self.squeeze(mean))).sigmoid()
         if torch.is_grad_enabled():

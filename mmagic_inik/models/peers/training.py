@@ -23,12 +23,16 @@ class DualPixelRestorer(MultiScaleRestorer):
     - ``loss_disparity``: ‖(l − r) − (l* − r*)‖².
 
     The data must have ``left`` and ``right``: ``DefocusPairDataset`` with
-    ``views=True``, and both among the ``data_keys`` of the preprocessor.
+    ``views=True``, and both among the ``data_keys`` of ``PackInputs``. They are scaled
+    here, for validation has none.
 
     Args:
         generator (dict | nn.Module): With ``forward_views``, as ``MDP``.
         loss_weights (dict[str, float]): Of the four, by ``sharp``, ``views``, ``mean``
             and ``disparity``.
+        blurred_as_sharp (bool): Whether s* is the photo itself, as in the release's
+            first phase, which learns the views with a sharp decoder that is frozen.
+            Default: False.
         **kwargs: As of ``MultiScaleRestorer``, except ``loss``.
 
     Raises:
@@ -39,7 +43,11 @@ class DualPixelRestorer(MultiScaleRestorer):
     NAMES = ('sharp', 'views', 'mean', 'disparity')
 
     def __init__(
-        self, generator: dict | nn.Module, loss_weights: dict[str, float], **kwargs
+        self,
+        generator: dict | nn.Module,
+        loss_weights: dict[str, float],
+        blurred_as_sharp: bool = False,
+        **kwargs,
     ) -> None:
         super().__init__(generator, loss=nn.Identity(), **kwargs)
         if set(loss_weights) != set(self.NAMES):
@@ -47,6 +55,7 @@ class DualPixelRestorer(MultiScaleRestorer):
                 f'loss_weights must name {self.NAMES}, got {tuple(loss_weights)}'
             )
         self.loss_weights = dict(loss_weights)
+        self.blurred_as_sharp = blurred_as_sharp
 
     def forward_train(
         self, inputs: Tensor, data_samples: DataSample, **kwargs
@@ -69,9 +78,12 @@ class DualPixelRestorer(MultiScaleRestorer):
             )
         views = self.generator.forward_views(inputs, **kwargs)
         left, right = (views[view] for view in VIEWS)
-        left_target, right_target = (getattr(data_samples, view) for view in VIEWS)
+        left_target, right_target = (
+            self._scaled(getattr(data_samples, view)) for view in VIEWS
+        )
+        sharp_target = inputs if self.blurred_as_sharp else data_samples.gt_img
         losses = dict(
-            sharp=F.mse_loss(views['sharp'], data_samples.gt_img),
+            sharp=F.mse_loss(views['sharp'], sharp_target),
             views=(F.mse_loss(left, left_target) + F.mse_loss(right, right_target)) / 2,
             mean=F.mse_loss((left + right) / 2, inputs),
             disparity=F.mse_loss(left - right, left_target - right_target),
@@ -80,6 +92,13 @@ class DualPixelRestorer(MultiScaleRestorer):
             f'loss_{name}': self.loss_weights[name] * loss
             for name, loss in losses.items()
         }
+
+    def _scaled(self, view: Tensor) -> Tensor:
+        """As the preprocessor scales photos and targets; pairs are loaded as RGB."""
+        preprocessor = self.data_preprocessor
+        order = preprocessor.output_channel_order
+        view, _ = preprocessor._do_conversion(view.float(), 'RGB', order)
+        return preprocessor._do_norm(view)
 
 
 @MODELS.register_module()

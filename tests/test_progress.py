@@ -1,4 +1,5 @@
 import csv
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmagic_inik.engine import ProgressHook, load_checkpoint_file, small_state
+
+ROOT = Path(__file__).parents[1]
 
 
 class Line(BaseModel):
@@ -72,8 +75,8 @@ def run(tmp_path):
     return train
 
 
-def table(folder):
-    with (folder / 'progress.csv').open() as file:
+def table(folder, name='progress.csv'):
+    with (folder / name).open() as file:
         return [
             {key: float(value) for key, value in row.items()}
             for row in csv.DictReader(file)
@@ -157,3 +160,45 @@ def test_a_small_state_is_less_than_two_thirds_of_a_checkpoint(run, tmp_path):
     # 2 + 4 + 0 + 2 of 16 bytes a weight.
     assert size(weights(whole)) == 40 * 16
     assert size(weights(small)) == 40 * 8 + 2
+
+
+def test_tool_keeps_state_and_progress(run, tmp_path, monkeypatch, capsys):
+    runner = run(4)
+    (tmp_path / 'work').rename(tmp_path / 'moved')
+    out = tmp_path / 'state.pth'
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    import keep_state
+
+    arguments = ['keep_state', str(tmp_path / 'moved'), str(out)]
+    monkeypatch.setattr('sys.argv', arguments)
+    keep_state.main()
+    assert capsys.readouterr().out.endswith('state.pth: iteration 4, 0.0 MB\n')
+    # With the row of the checkpoint's own iteration, which it was saved before.
+    assert [row['iteration'] for row in table(tmp_path, 'state.csv')] == [2, 4]
+    assert out.with_suffix('.png').is_file()
+    run(6, 'on', resume=True, load_from=str(out))
+    assert [row['iteration'] for row in table(tmp_path / 'on')] == [2, 4, 6]
+    assert runner.iter == 4
+
+
+@pytest.mark.parametrize(
+    ('given', 'out', 'message'),
+    [
+        ('empty', 'a.pth', 'empty has no last_checkpoint; give the work folder'),
+        ('weights.pth', 'a.pth', "weights.pth has no 'ema_state_dict'; give a checkp"),
+        ('weights.pth', 'a.bin', 'a.bin does not end in .pth; name it so'),
+        ('weights.pth', 'no/a.pth', 'no is not a folder; create it first'),
+    ],
+    ids=['no training', 'exported weights', 'name', 'folder'],
+)
+def test_tool_says_what_it_wants(tmp_path, monkeypatch, given, out, message):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    import keep_state
+
+    (tmp_path / 'empty').mkdir()
+    torch.save(dict(state_dict=dict(w=torch.ones(1))), tmp_path / 'weights.pth')
+    arguments = ['keep_state', str(tmp_path / given), str(tmp_path / out)]
+    monkeypatch.setattr('sys.argv', arguments)
+    with pytest.raises(SystemExit, match=f'^keep_state: .*{message}'):
+        keep_state.main()
+    assert not (tmp_path / out).exists()

@@ -1,6 +1,7 @@
 """Runs the real tool on made photos."""
 
 import csv
+import hashlib
 import importlib.util
 import json
 import shutil
@@ -16,8 +17,14 @@ from PIL import Image
 from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from mmagic_inik.benchmark.complexity import complexity
 from mmagic_inik.benchmark.contenders import build_contender
-from mmagic_inik.benchmark.published import published_parameters, published_scores
+from mmagic_inik.benchmark.peers import PEERS, Peer, find_checkpoint, peer_configs
+from mmagic_inik.benchmark.published import (
+    published_parameters,
+    published_scores,
+    published_seconds,
+)
 from mmagic_inik.benchmark.records import ImageRecords, Run
 from mmagic_inik.benchmark.tables import (
     Column,
@@ -550,3 +557,80 @@ def test_gallery(versions):
                 lower.images[0].get_array(), image[top : top + 10, left : left + 10]
             )
             assert upper.patches[0].get_xy() == (left, top)
+
+
+def test_peers_of_a_folder(main, data, checkpoints, tmp_path, monkeypatch, capsys):
+    """One with a checkpoint as training writes it, one without, one without config."""
+    weights, out = tmp_path / 'weights', tmp_path / 'out'
+    (weights / 'iniknet_demo').mkdir(parents=True)
+    for number in (50, 600):
+        name = f'best_PSNR_iter_{number}.pth'
+        shutil.copy(checkpoints[number > 50], weights / 'iniknet_demo' / name)
+    peers = (
+        Peer('KPAC', 'configs/peers/of_tomorrow_dpdd.py'),
+        Peer('DRBNet', str(ROOT / 'configs' / 'peers' / 'drbnet_dpdd.py')),
+        Peer('INIKNet', DEMO),
+    )
+    monkeypatch.setattr(sys.modules['benchmark_quality'], 'PEERS', peers)
+    options = ['--peers', weights, '--data', 'DPDD', 'dpdd', data, '--out', out]
+    main([*map(str, options), '--metrics', 'PSNR', 'SSIM_7x7', '--device', 'cpu'])
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert lines[0] == (
+        '| model | parameters (M) | GMAC at 1680×1120 | DPDD: s a photo | '
+        's in the paper | DPDD: PSNR / SSIM_7x7 |'
+    )
+    cells = [[cell.strip() for cell in line.split('|')[1:-1]] for line in lines[2:6]]
+    untouched, kpac, drbnet, iniknet = cells
+    assert untouched[0] == 'input (untouched)'
+    assert kpac == ['KPAC', '– (2.06)', '–', '–', '0.037', '– (25.221 / 0.774)']
+    assert drbnet[:2] == ['DRBNet', '11.69 (11.69)']
+    assert drbnet[3:] == ['–', '0.085', '– (25.485 / 0.792)']
+    macs = complexity(peers[1].config, (1120, 1680)).flops['total'] / 2e9
+    assert drbnet[2] == f'{macs:.0f}'
+    table = _table(out)
+    mean = table['INIKNet', 'DPDD', 'PSNR'], table['INIKNet', 'DPDD', 'SSIM_7x7']
+    assert iniknet[5] == '{:.3f} / {:.4f} (26.055 / 0.803)'.format(*mean)
+    seconds = [float(row['seconds']) for row in _rows(out) if row['model'] == 'INIKNet']
+    assert iniknet[3] == f'{np.mean(seconds):.2f}'
+    assert iniknet[4] == '0.228'
+    # The last of the checkpoints.
+    digest = hashlib.sha256(checkpoints[1].read_bytes()).hexdigest()
+    assert f'best_PSNR_iter_600.pth (sha256 {digest[:12]})' in text
+    for name, stem in (('KPAC', 'of_tomorrow_dpdd'), ('DRBNet', 'drbnet_dpdd')):
+        assert (
+            f'- {name} is not scored: {weights} has neither {stem}.pth nor '
+            f'{stem}/best_*.pth.\n'
+        ) in text
+    assert 'INIKNet is not scored' not in text
+
+
+def test_peers_want_a_folder(main, data, tmp_path):
+    options = ['--peers', tmp_path / 'none', '--data', 'DPDD', 'dpdd', data]
+    with pytest.raises(SystemExit, match='--peers .*none is no folder; give the one'):
+        main([*map(str, options), '--out', str(tmp_path), '--device', 'cpu'])
+
+
+def test_a_peers_file_comes_before_its_folder(tmp_path):
+    peer = Peer('DRBNet', 'configs/peers/drbnet_dpdd.py')
+    assert find_checkpoint(peer, tmp_path) is None
+    (tmp_path / 'drbnet_dpdd').mkdir()
+    paths = [tmp_path / 'drbnet_dpdd' / f'best_PSNR_iter_{n}.pth' for n in (900, 1000)]
+    for path in paths:
+        path.touch()
+    assert find_checkpoint(peer, tmp_path) == paths[1]
+    single = tmp_path / 'drbnet_dpdd.pth'
+    single.touch()
+    assert find_checkpoint(peer, tmp_path) == single
+
+
+def test_peers_are_in_the_papers_order():
+    names = [peer.name for peer in PEERS]
+    paper = 'DPDNet AIFNet IFANet KPAC GKMNet MDP DRBNet MPRNet Restormer INIKNet'
+    assert names[:10] == paper.split()
+    assert all(published_parameters(name) for name in names[:10])
+    assert published_seconds('DPDNet') == 1.43
+    assert published_seconds('NRKNet') is None
+    available = {peer.name for peer in PEERS if peer.available}
+    assert available >= {*names[5:]}
+    assert peer_configs() == [peer.config for peer in PEERS if peer.available]

@@ -287,12 +287,13 @@ def test_tool_tells_that_a_process_was_killed(main, tmp_path):
     [
         (['absent.py'], 'config absent.py does not exist'),
         ([DEMO, 'mmagic::nafnet/no.py'], 'config mmagic::nafnet/no.py does not exist'),
+        ([], 'there is no network to measure; give configs or --peers'),
         ([DEMO, '--size', '640'], '--size is HEIGHTxWIDTH in pixels, .*, got 640'),
         ([DEMO, '--size', '0x640'], '--size is HEIGHTxWIDTH in pixels, .*, got 0x640'),
         ([DEMO, '--repeats', '0'], '--repeats must be positive, got 0'),
         ([DEMO, '--out', 'no/c.json'], '--out no/c.json is in no folder; make it'),
     ],
-    ids=lambda value: value[-1] if isinstance(value, list) else '',
+    ids=lambda value: value[-1] if value and isinstance(value, list) else '',
 )
 def test_mistakes_are_told_in_a_sentence(main, arguments, message):
     with pytest.raises(SystemExit, match=f'complexity: {message}') as caught:
@@ -319,3 +320,14 @@ def test_memory_and_time_on_a_gpu():
     cost = measure(DEMO, (256, 256), 'cuda', 'float32', 2)
     assert 2 * 8 * 256**2 * 4 < cost.memory < 300 * 2**20
     assert min(cost.seconds) > 0
+
+
+def test_peers_by_one_option(main, monkeypatch, capsys):
+    small = ('nrknet', 'drbnet')
+    paths = [str(CONFIGS / 'peers' / f'{name}_dpdd.py') for name in small]
+    monkeypatch.setitem(main.__globals__, 'peer_configs', lambda: paths)
+    main([DEMO, '--peers', '--no-time', '--size', '64x64', '--device', 'cpu'])
+    text = capsys.readouterr().out
+    assert '| **INIKNet**, iniknet_demo |' in text
+    assert '| **NRKNet**, nrknet_dpdd | 6.094 |' in text
+    assert '| **DRBNet**, drbnet_dpdd | 11.690 |' in text

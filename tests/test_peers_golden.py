@@ -15,7 +15,7 @@ from mmagic_inik.models.peers.mdp import MDP
 from mmagic_inik.models.peers.mprnet import MPRNet
 from mmagic_inik.models.peers.nrknet import NRKNet
 from mmagic_inik.models.peers.reblurring import ReblurNet, isotropic_kernels
-from mmagic_inik.models.peers.released_forms import FORMS
+from mmagic_inik.models.peers.released_forms import FORMS, REBLURRING
 from mmagic_inik.ops import pixel_filter
 
 
@@ -25,15 +25,15 @@ def no_gradients():
         yield
 
 
-def loaded(network, name, released):
-    network.load_state_dict(convert_peer(released, network, FORMS[name]))
+def loaded(network, form, released):
+    network.load_state_dict(convert_peer(released, network, form))
     return network.eval()
 
 
 @pytest.fixture(scope='module')
 def drbnet():
     file = golden('drbnet')
-    return loaded(DRBNet(), 'DRBNet', weights(listed(file), 2.8)), file
+    return loaded(DRBNet(), FORMS['DRBNet'], weights(listed(file), 2.8)), file
 
 
 def test_drbnet(drbnet):
@@ -80,7 +80,7 @@ def nrknet():
         return of_norms(name, v)
 
     network = NRKNet(statistics='running')
-    return loaded(network, 'NRKNet', weights(listed(file), 3.0, special)), file
+    return loaded(network, FORMS['NRKNet'], weights(listed(file), 3.0, special)), file
 
 
 def test_nrknet(nrknet):
@@ -130,7 +130,7 @@ def mprnet():
     def special(name, v):
         return 0.25 if re.search(r'body\.1\.weight$', name) and len(v) == 1 else None
 
-    return loaded(MPRNet(), 'MPRNet', weights(listed(file), 2.0, special)), file
+    return loaded(MPRNet(), FORMS['MPRNet'], weights(listed(file), 2.0, special)), file
 
 
 def test_mprnet(mprnet):
@@ -170,7 +170,7 @@ def test_mprnet_in_bands_is_mprnet(mprnet, monkeypatch):
 def test_reblurring(mprnet):
     file = mprnet[1]
     released = weights(listed(file, 'reblur_'), 2.0)
-    network = loaded(ReblurNet(), 'ReblurNet', released)
+    network = loaded(ReblurNet(), REBLURRING, released)
     assert sum(p.numel() for p in network.parameters()) == 474_987
     x = image()
     restored, blurred = x[..., :48, :64], x[..., 48:, 64:]
@@ -221,7 +221,7 @@ def of_size(names_and_shapes, blocks):
 def convir():
     file = golden('convir')
     released = weights(listed(file), 2.0, of_convir)
-    return loaded(ConvIR('S'), 'ConvIR-S', released), file
+    return loaded(ConvIR('S'), FORMS['ConvIR-S'], released), file
 
 
 def test_convir_s(convir):
@@ -237,7 +237,9 @@ def test_convir_s(convir):
 def test_convir_of_other_sizes(convir, size):
     file = convir[1]
     names = of_size(listed(file), SIZES[size])
-    network = loaded(ConvIR(size), f'ConvIR-{size}', weights(names, 2.0, of_convir))
+    network = loaded(
+        ConvIR(size), FORMS[f'ConvIR-{size}'], weights(names, 2.0, of_convir)
+    )
     # The finer scales, which take the most time, have the parts of S.
     quarter = next(network.predictions(image().tile(1, 1, 3, 2)))
     expected = file[f'output_quarter_{size.lower()}']

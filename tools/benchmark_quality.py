@@ -17,12 +17,14 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
+from mmagic_inik.benchmark.complexity import complexity
 from mmagic_inik.benchmark.contenders import (
     Contender,
     build_contender,
     untouched_input,
 )
 from mmagic_inik.benchmark.origin import describe_commit, describe_device
+from mmagic_inik.benchmark.peers import PEERS, PHOTO, Peer, find_checkpoint
 from mmagic_inik.benchmark.published import published_parameters, published_scores
 from mmagic_inik.benchmark.records import ImageRecords
 from mmagic_inik.benchmark.scoring import (
@@ -39,6 +41,7 @@ from mmagic_inik.benchmark.tables import (
     csv_table,
     gains_table,
     markdown_table,
+    peers_table,
 )
 from mmagic_inik.errors import InputError
 from mmagic_inik.evaluation import ImageQuality
@@ -87,6 +90,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar='METRIC',
         help=f'of {", ".join(DEFINITIONS)}; sets without ground truth get NIQE alone '
         '(default: PSNR SSIM_7x7 LPIPS_alex)',
+    )
+    parser.add_argument(
+        '--peers',
+        type=Path,
+        metavar='FOLDER',
+        help="every system of the paper's Table 1 whose weights are in FOLDER, as "
+        'drbnet_dpdd.pth or drbnet_dpdd/best_*.pth by the name of its config; prints '
+        'that table, with what each costs',
     )
     parser.add_argument('--out', type=Path, required=True, help='folder for results')
     parser.add_argument(
@@ -168,6 +179,37 @@ def open_test_sets(args: argparse.Namespace) -> list[PhotoSet]:
     ]
 
 
+def add_peers(args: argparse.Namespace) -> list[Peer]:
+    """Add the systems of ``--peers`` whose weights there are to ``--model``.
+
+    Returns:
+        list[Peer]: Those whose weights there are not.
+
+    Raises:
+        InputError: If the folder is none.
+    """
+    if args.peers is None:
+        return []
+    if not args.peers.is_dir():
+        raise InputError(
+            f'--peers {args.peers} is no folder; give the one with the checkpoints'
+        )
+    found = {peer: find_checkpoint(peer, args.peers) for peer in PEERS}
+    args.model += [
+        (peer.name, peer.config, str(path)) for peer, path in found.items() if path
+    ]
+    return [peer for peer, path in found.items() if path is None]
+
+
+def without_weights(absent: Sequence[Peer], folder: Path) -> str:
+    """Which systems were not scored, and what they would have needed."""
+    return ''.join(
+        f'- {peer.name} is not scored: {folder} has neither {peer.stem}.pth nor '
+        f'{peer.stem}/best_*.pth.\n'
+        for peer in absent
+    )
+
+
 def notes(models: Sequence[Contender], sets: Sequence[PhotoSet], args) -> str:
     """What must be known to compare the table with another."""
     lines = []
@@ -177,6 +219,11 @@ def notes(models: Sequence[Contender], sets: Sequence[PhotoSet], args) -> str:
         line = data.metric.protocol_line(len(data.images))
         lines.append(f'{data.name}{part}: {line}.')
     lines += [f'{model.remark}.' for model in models if model.remark]
+    if args.peers is not None:
+        lines.append(
+            'GMAC: multiply-accumulates of a photo of 1680 × 1120, in 10⁹; seconds in '
+            'the paper: 640 × 640 on an RTX 2080 Ti.'
+        )
     if any(
         published_parameters(m.name) or published_scores(m.name, d.name)
         for m in models
@@ -195,9 +242,13 @@ def notes(models: Sequence[Contender], sets: Sequence[PhotoSet], args) -> str:
 
 
 def write_tables(
-    models: Sequence[Contender], sets: Sequence[PhotoSet], records: ImageRecords, args
+    models: Sequence[Contender],
+    sets: Sequence[PhotoSet],
+    records: ImageRecords,
+    args,
+    absent: Sequence[Peer],
 ) -> str:
-    """Write ``table.md`` and ``table.csv``.
+    """Write ``table.md`` and ``table.csv``; with ``--peers``, also of ``absent``.
 
     Returns:
         str: The former.
@@ -217,12 +268,18 @@ def write_tables(
             images = scores[model.name, data.name].values()
             means[data.name] = {
                 name: float(np.mean([s[name] for s in images]))
-                for name in data.metric.scores
+                for name in (*data.metric.scores, 'seconds')
             }
         network = getattr(model.module, 'generator', model.module)
         parameters = sum(p.numel() for p in network.parameters())
         rows.append(Row(model.name, parameters or None, means))
-    text = f'{markdown_table(rows, columns)}\n{notes(models, sets, args)}'
+    if args.peers is None:
+        text = f'{markdown_table(rows, columns)}\n{notes(models, sets, args)}'
+    else:
+        text = (
+            f'{table_of_peers(rows, columns)}\n{notes(models, sets, args)}'
+            f'{without_weights(absent, args.peers)}'
+        )
     for data in sets:
         if 'PSNR' in data.metric.scores and len(models) > 1:
             after = {
@@ -237,6 +294,25 @@ def write_tables(
     (args.out / 'table.md').write_text(text, encoding='utf-8')
     (args.out / 'table.csv').write_text(csv_table(rows, columns), encoding='utf-8')
     return text
+
+
+def table_of_peers(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """Table 1 in its order, other contenders before it."""
+    scored = {row.model: row for row in rows}
+    counts = {
+        peer.name: complexity(peer.config, PHOTO) for peer in PEERS if peer.available
+    }
+    total = {
+        name: (count.parameters['total'], count.flops['total'] // 2)
+        for name, count in counts.items()
+    }
+    names = [peer.name for peer in PEERS]
+    ordered = [row for row in rows if row.model not in names] + [
+        scored.get(name) or Row(name, total.get(name, (None,))[0], {}) for name in names
+    ]
+    return peers_table(
+        ordered, columns, {name: macs for name, (_, macs) in total.items()}
+    )
 
 
 def write_galleries(
@@ -297,6 +373,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     MMLogger.get_instance('benchmark_quality', log_level='ERROR')
     init_default_scope('mmagic')
     try:
+        absent = add_peers(args)
         check_arguments(args)
         sets = open_test_sets(args)
         models = [
@@ -309,7 +386,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         args.out.mkdir(parents=True, exist_ok=True)
         records = ImageRecords(args.out / 'per_image.csv')
         score_all(models, sets, records, args.device)
-        table = write_tables(models, sets, records, args)
+        table = write_tables(models, sets, records, args, absent)
         write_galleries(models, sets, records, args)
     except InputError as error:
         sys.exit(f'benchmark_quality: {error}')

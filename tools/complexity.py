@@ -29,6 +29,7 @@ from mmagic_inik.benchmark.complexity import (
     measure,
 )
 from mmagic_inik.benchmark.origin import describe_commit, describe_device
+from mmagic_inik.benchmark.peers import peer_configs
 from mmagic_inik.benchmark.tables import MISSING
 from mmagic_inik.errors import InputError
 
@@ -47,9 +48,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         'configs',
-        nargs='+',
+        nargs='*',
         metavar='CONFIG',
         help="of a restoring network; one of MMagic's as mmagic::nafnet/FILE.py",
+    )
+    parser.add_argument(
+        '--peers',
+        action='store_true',
+        help="add every system of the paper's Table 1, and its successors",
     )
     parser.add_argument(
         '--size',
@@ -100,6 +106,8 @@ def check_arguments(args: argparse.Namespace) -> tuple[int, int]:
         raise InputError(
             f'--size is HEIGHTxWIDTH in pixels, such as 640x640, got {args.size}'
         )
+    if not args.configs:
+        raise InputError('there is no network to measure; give configs or --peers')
     if args.repeats < 1:
         raise InputError(f'--repeats must be positive, got {args.repeats}')
     if args.device == 'cuda' and not torch.cuda.is_available():
@@ -238,6 +246,8 @@ def record(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     args = parse_arguments(arguments)
+    if args.peers:
+        args.configs += peer_configs()
     init_default_scope('mmagic')
     try:
         size = check_arguments(args)

@@ -47,6 +47,19 @@ _PARAMETERS = {
     'Restormer': 26.10,
     'INIKNet': 1.98,
 }
+# Table 1, of an image of 640 × 640 on an RTX 2080 Ti.
+_SECONDS = {
+    'DPDNet': 1.430,
+    'AIFNet': 0.276,
+    'IFANet': 0.063,
+    'KPAC': 0.037,
+    'GKMNet': 0.129,
+    'MDP': 3.317,
+    'DRBNet': 0.085,
+    'MPRNet': 1.161,
+    'Restormer': 0.672,
+    'INIKNet': 0.228,
+}
 
 
 def published_scores(model: str, data: str) -> dict[str, float]:
@@ -78,6 +91,18 @@ def published_parameters(model: str) -> float | None:
         float | None: Millions.
     """
     return _find(_PARAMETERS, model.removesuffix(' (LFDOF)'))
+
+
+def published_seconds(model: str) -> float | None:
+    """Seconds for 640 × 640 on an RTX 2080 Ti as the paper gives them, if it does.
+
+    Args:
+        model (str): As in :func:`published_scores`.
+
+    Returns:
+        float | None: Seconds.
+    """
+    return _find(_SECONDS, model.removesuffix(' (LFDOF)'))
 
 
 def _find(table: dict, name: str):

@@ -6,7 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..evaluation.image_quality import format_score
-from .published import published_parameters, published_scores
+from .published import (
+    published_parameters,
+    published_scores,
+    published_seconds,
+)
 
 MISSING = '–'
 UNTOUCHED = 'input (untouched)'
@@ -32,7 +36,8 @@ class Row(NamedTuple):
     Attributes:
         model (str): Its name.
         parameters (int | None): How many it has.
-        means (dict[str, dict[str, float]]): Mean scores, by data set and score.
+        means (dict[str, dict[str, float]]): Mean scores, by data set and score, and
+            ``seconds`` of an image.
     """
 
     model: str
@@ -57,6 +62,45 @@ def markdown_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
         ['---'] * (2 + len(columns)),
         *([r.model, _parameters(r), *(_cell(r, c) for c in columns)] for r in rows),
     ]
+    return _markdown(lines)
+
+
+def peers_table(
+    rows: Sequence[Row], columns: Sequence[Column], macs: dict[str, int]
+) -> str:
+    """Table 1 of the paper: as :func:`markdown_table`, with what a network costs.
+
+    Args:
+        rows (Sequence[Row]): Models, those not measured, too.
+        columns (Sequence[Column]): Data sets.
+        macs (dict[str, int]): Multiply-accumulates of a photo of DPDD, by model.
+
+    Returns:
+        str: Markdown; seconds are those of this run, per data set, and the paper's.
+    """
+    heads = [
+        'model',
+        'parameters (M)',
+        'GMAC at 1680×1120',
+        *(f'{c.data}: s a photo' for c in columns),
+        's in the paper',
+        *(f'{c.data}: {" / ".join(c.scores)}' for c in columns),
+    ]
+    lines = [heads, ['---'] * len(heads)]
+    for row in rows:
+        count = macs.get(row.model)
+        seconds = [row.means.get(c.data, {}).get('seconds') for c in columns]
+        paper = published_seconds(row.model)
+        lines.append(
+            [
+                row.model,
+                _parameters(row),
+                MISSING if count is None else f'{count / 1e9:.0f}',
+                *(MISSING if s is None else f'{s:.2f}' for s in seconds),
+                MISSING if paper is None else f'{paper:.3f}',
+                *(_cell(row, c) for c in columns),
+            ]
+        )
     return _markdown(lines)
 
 
@@ -147,7 +191,7 @@ def _cell(row: Row, column: Column) -> str:
 
 
 def _joined(values: dict[str, float], scores: Sequence[str], paper=False) -> str:
-    if not values:
+    if not any(score in values for score in scores):
         return MISSING
     return ' / '.join(
         # The paper has three decimals of everything.

@@ -6,7 +6,9 @@ the same network on RGB images.
 """
 
 import re
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -91,26 +93,51 @@ def convert_peer(
     return converted
 
 
-def recognise(released: dict[str, Tensor], networks: dict[str, nn.Module]) -> str:
-    """Which network a published state dict is of, by the names in it.
+def recognise(released: dict[str, Tensor]) -> str | None:
+    """Which network a published state dict is of.
 
     Args:
         released (dict[str, Tensor]): As of :func:`unwrapped`.
-        networks (dict[str, nn.Module]): By name in ``FORMS``.
 
     Returns:
-        str: The name with all of its tensors there.
+        str | None: Its name in ``FORMS``; None: none of these.
+    """
+    told = (name for name, form in FORMS.items() if form.told_by in released)
+    return next(told, None)
+
+
+def read_keras(path: Path) -> dict[str, np.ndarray]:
+    """The weights of a whole Keras model.
+
+    Args:
+        path (Path): HDF5 file with the group ``model_weights``.
+
+    Returns:
+        dict[str, np.ndarray]: By names like ``conv2d_1/conv2d_1/kernel:0``.
 
     Raises:
-        InputError: If there is none.
+        InputError: If ``h5py`` is not installed, or the file is no such model.
     """
-    for name, network in networks.items():
-        form = FORMS[name]
-        if {released_name(n, form) for n in network.state_dict()} == released.keys():
-            return name
-    raise InputError(
-        'of no known network: its names are those of none of ' + ', '.join(networks)
-    )
+    try:
+        import h5py
+    except ImportError as error:
+        raise InputError(
+            f'{path} is a Keras file, which h5py reads; `pip install h5py` first'
+        ) from error
+    found = {}
+
+    def keep(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = np.asarray(item)
+
+    try:
+        with h5py.File(path, 'r') as file:
+            file['model_weights'].visititems(keep)
+    except (OSError, KeyError) as error:
+        raise InputError(
+            f'{path} is no Keras model ({error}); give the published file'
+        ) from error
+    return found
 
 
 def _merges(theirs: torch.Size, ours: torch.Size) -> bool:

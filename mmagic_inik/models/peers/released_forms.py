@@ -7,6 +7,8 @@ from collections.abc import Callable
 from re import Match
 from typing import NamedTuple
 
+from .convir import SIZES
+
 
 class ReleasedForm(NamedTuple):
     """A network's published state dict.
@@ -14,6 +16,7 @@ class ReleasedForm(NamedTuple):
     Attributes:
         type (str): Registered name of the network.
         config (str): Of ``configs/peers``, that builds what the checkpoint is of.
+        told_by (str): Name of a tensor that no other network's checkpoint has.
         names (tuple[tuple[str, str | Callable], ...]): Patterns in our names and what
             replaces them, as of :func:`re.sub`, one after another.
         colors (dict[str, tuple[int, ...]]): Of a network that was trained on BGR
@@ -23,6 +26,7 @@ class ReleasedForm(NamedTuple):
 
     type: str
     config: str
+    told_by: str
     names: tuple[tuple[str, str | Callable[[Match], str]], ...]
     colors: dict[str, tuple[int, ...]] = {}
 
@@ -170,10 +174,23 @@ _MDP = ((r'^(encoder|early|late)\.(?:(left|right|sharp)\.)?(.+)\.(\w+)$', _mdp_n
 _MDP_OUTS = [f'late.{part}.out' for part in ('left', 'right', 'sharp')]
 
 FORMS = {
-    'DRBNet': ReleasedForm('DRBNet', 'drbnet_dpdd', _DRBNET),
+    'MDP': ReleasedForm(
+        'MDP',
+        'mdp_dpdd',
+        'conv2d_48/conv2d_48/kernel:0',
+        _MDP,
+        {'encoder.0.0.weight': (1,)}
+        | {f'{out}.weight': (0,) for out in _MDP_OUTS}
+        | {f'{out}.bias': (0,) for out in _MDP_OUTS},
+    ),
+    'DRBNet': ReleasedForm('DRBNet', 'drbnet_dpdd', 'conv4_4.0.0.weight', _DRBNET),
+    'MPRNet': ReleasedForm(
+        'MPRNet', 'mprnet_dpdd', 'stage3_orsnet.conv_enc1.weight', _MPRNET
+    ),
     'NRKNet': ReleasedForm(
         'NRKNet',
         'nrknet_dpdd',
+        'GCM.kernels',
         _NRKNET,
         {
             'unet.downs.0.weight': (1,),
@@ -182,18 +199,18 @@ FORMS = {
             'blur.bias': (0,),
         },
     ),
-    'MPRNet': ReleasedForm('MPRNet', 'mprnet_dpdd', _MPRNET),
-    # JDRL's, beside its MPRNet.
-    'ReblurNet': ReleasedForm('ReblurNet', 'mprnet_jdrl_dpdd', _REBLURRING),
-    'ConvIR-S': ReleasedForm('ConvIR', 'convir_s_dpdd', _CONVIR),
-    'ConvIR-B': ReleasedForm('ConvIR', 'convir_b_dpdd', _CONVIR),
-    'ConvIR-L': ReleasedForm('ConvIR', 'convir_l_dpdd', _CONVIR),
-    'MDP': ReleasedForm(
-        'MDP',
-        'mdp_dpdd',
-        _MDP,
-        {'encoder.0.0.weight': (1,)}
-        | {f'{out}.weight': (0,) for out in _MDP_OUTS}
-        | {f'{out}.bias': (0,) for out in _MDP_OUTS},
-    ),
+    # Told by where the last block of a stage is.
+    **{
+        f'ConvIR-{size}': ReleasedForm(
+            'ConvIR',
+            f'convir_{size.lower()}_dpdd',
+            f'Encoder.0.layers.{blocks - 1}.main.1.conv_sum.weight',
+            _CONVIR,
+        )
+        for size, blocks in SIZES.items()
+    },
 }
+# Beside JDRL's networks; it is no restoring network of its own.
+REBLURRING = ReleasedForm(
+    'ReblurNet', 'mprnet_jdrl_dpdd', 'kpn.conv_first.weight', _REBLURRING
+)

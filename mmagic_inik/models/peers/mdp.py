@@ -16,6 +16,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..padding import extend_sides
+from .layers import UpConv, init_as_keras, relu_convs
 
 VIEWS = ('left', 'right')
 PARTS = (*VIEWS, 'sharp')
@@ -46,19 +47,12 @@ class MDP(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.encoder = nn.ModuleList(
-            [_convs(3, 64, 64), _convs(64, 128, 128), _convs(128, 256, 256)]
+            [relu_convs(3, 64, 64), relu_convs(64, 128, 128), relu_convs(128, 256, 256)]
         )
-        self.encoder.append(_convs(256, 512))
+        self.encoder.append(relu_convs(256, 512))
         self.early = nn.ModuleDict({part: _Early() for part in PARTS})
         self.late = nn.ModuleDict({part: _Late() for part in PARTS})
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                # Of the maps before a sigmoid, kernels are 1 × 1.
-                if module.kernel_size == (1, 1):
-                    nn.init.xavier_uniform_(module.weight)
-                else:
-                    nn.init.kaiming_normal_(module.weight)
-                nn.init.zeros_(module.bias)
+        init_as_keras(self)
         if freeze_sharp:
             for decoders in (self.early, self.late):
                 decoders['sharp'].requires_grad_(False)
@@ -104,10 +98,10 @@ class _Early(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bottleneck = _convs(512, 1024)
-        self.up4, self.dec4 = _UpConv(1024, 512), _convs(1024, 512)
-        self.up3, self.dec3 = _UpConv(512, 256), _convs(512, 256, 256)
-        self.up2 = _UpConv(256, 128)
+        self.bottleneck = relu_convs(512, 1024)
+        self.up4, self.dec4 = UpConv(1024, 512), relu_convs(1024, 512)
+        self.up3, self.dec3 = UpConv(512, 256), relu_convs(512, 256, 256)
+        self.up2 = UpConv(256, 128)
 
     def forward(self, x: Tensor, s3: Tensor, s4: Tensor) -> Tensor:
         x = self.up4(self.bottleneck(x))
@@ -121,31 +115,12 @@ class _Late(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dec2 = _convs(512, 128, 128)
-        self.up1 = _UpConv(128, 64)
+        self.dec2 = relu_convs(512, 128, 128)
+        self.up1 = UpConv(128, 64)
         # The last of three channels is activated, too, and can die in training.
-        self.dec1 = _convs(128, 64, 64, 3)
+        self.dec1 = relu_convs(128, 64, 64, 3)
         self.out = nn.Conv2d(3, 3, 1)
 
     def forward(self, mixed: Tensor, s1: Tensor) -> Tensor:
         x = self.up1(self.dec2(mixed))
         return self.out(self.dec1(torch.cat([s1, x], 1))).sigmoid()
-
-
-class _UpConv(nn.Module):
-    """Pixels doubled, then a 2 × 2 convolution, padded at bottom and right alone."""
-
-    def __init__(self, source: int, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(source, width, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.interpolate(x, scale_factor=2, mode='nearest')
-        return F.relu(self.conv(F.pad(x, (0, 1, 0, 1))), inplace=True)
-
-
-def _convs(*widths: int) -> nn.Sequential:
-    layers = []
-    for source, width in zip(widths[:-1], widths[1:], strict=True):
-        layers += [nn.Conv2d(source, width, 3, padding=1), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)

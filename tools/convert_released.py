@@ -20,6 +20,7 @@ from mmagic_inik.errors import InputError
 from mmagic_inik.models.peers.conversion import (
     convert_peer,
     read_keras,
+    read_tensorlayer,
     recognise,
     unwrapped,
 )
@@ -41,6 +42,8 @@ def read(source: str) -> tuple[str, dict]:
     """
     if Path(source).suffix in KERAS:
         released = read_keras(Path(source))
+    elif Path(source).suffix == '.npz':
+        released = read_tensorlayer(Path(source))
     else:
         released = unwrapped(dict(load_checkpoint_file(source, map_location='cpu')))
     name = recognise(released)

@@ -8,6 +8,7 @@ from re import Match
 from typing import NamedTuple
 
 from .convir import SIZES
+from .released_layers import AIFNET, DPDNET, kpac_tensors
 
 
 class ReleasedForm(NamedTuple):
@@ -18,10 +19,13 @@ class ReleasedForm(NamedTuple):
         config (str): Of ``configs/peers``, that builds what the checkpoint is of.
         told_by (str): Name of a tensor that no other network's checkpoint has.
         names (tuple[tuple[str, str | Callable], ...]): Patterns in our names and what
-            replaces them, as of :func:`re.sub`, one after another.
+            replaces them, as of :func:`re.sub`, one after another; nothing is left of
+            the name of a tensor that the checkpoint has none of.
         colors (dict[str, tuple[int, ...]]): Of a network that was trained on BGR
-            images, by name the dimensions of *our* tensor that count colours.
-            Default: none, it was trained on RGB images.
+            images, by name the dimensions of *our* tensor that count colours, three
+            by three. Default: none, it was trained on RGB images.
+        without (str): Name of a tensor that only longer checkpoints of the same names
+            have. Default: none.
     """
 
     type: str
@@ -29,6 +33,7 @@ class ReleasedForm(NamedTuple):
     told_by: str
     names: tuple[tuple[str, str | Callable[[Match], str]], ...]
     colors: dict[str, tuple[int, ...]] = {}
+    without: str = ''
 
 
 def _number(text: str) -> int:
@@ -173,6 +178,92 @@ def _mdp_name(match: Match) -> str:
 _MDP = ((r'^(encoder|early|late)\.(?:(left|right|sharp)\.)?(.+)\.(\w+)$', _mdp_name),)
 _MDP_OUTS = [f'late.{part}.out' for part in ('left', 'right', 'sharp')]
 
+_IFAN_PARTS = {
+    'disparity_estimator': 'DME',
+    'disparity_encoder': 'conv_DME',
+    'fusion': 'conv4_4',
+    'predictor': 'F',
+    'bottom': 'conv_res',
+    'out': 'out_res',
+}
+_IFAN = (
+    (
+        r'^(filter_)?encoder\.levels\.(\d)\.(\d)\.',
+        lambda m: f'{"k" * bool(m[1])}conv{_number(m[2])}_{_number(m[3])}.',
+    ),
+    (r'^ups\.(\d)\.up\.', lambda m: f'upconv{3 - int(m[1])}_u.'),
+    (
+        r'^ups\.(\d)\.blocks\.(\d)\.',
+        lambda m: f'upconv{3 - int(m[1])}_{_number(m[2])}.',
+    ),
+    (rf'^({"|".join(_IFAN_PARTS)})\.', lambda m: f'{_IFAN_PARTS[m[1]]}.'),
+    (r'\bunits\.', 'stem.'),
+)
+
+_GKMNET_BLOCKS = {
+    'first': 'in_block',
+    'down1': 'conv_block1_1',
+    'down2': 'conv_block2_1',
+    'bottleneck': 'bottle_neck_1',
+    'up1': 'conv_block3_1',
+    'up2': 'conv_block4_1',
+}
+# What a gate pools over, and the axes that are left.
+_GATES = {'channels': 'hw', 'height': 'cw', 'width': 'hc'}
+_GKMNET = (
+    (r'^weights\.conv\.', 'APU.conv.conv.0.'),
+    (r'^weights\.norm\.', 'APU.conv.conv.1.'),
+    (r'^weights\.gates\.', 'APU.conv_atten.conv.'),
+    (r'^fuse\.', 'SumLayer.conv.'),
+    (r'^features\.(\w+)\.', lambda m: f'{_GKMNET_BLOCKS[m[1]]}.'),
+    (r'\bsteps\.0\.', 'res_block.conv.'),
+    (r'\bsteps\.1\.', 'res_block.conv1.'),
+    (r'\bhead\.', 'conv.'),
+    (r'\battention\.(\w+)\.conv\.', lambda m: f'ta.{_GATES[m[1]]}.conv.conv.'),
+    (r'\battention\.(\w+)\.norm\.', lambda m: f'ta.{_GATES[m[1]]}.conv.bn.'),
+)
+
+_KERAS_KINDS = {'weight': 'kernel:0', 'bias': 'bias:0'}
+
+
+def _dpdnet_name(match: Match) -> str:
+    name = f'conv2d_{DPDNET.index(match[1]) + 1}'
+    return f'{name}/{name}/{_KERAS_KINDS[match[2]]}'
+
+
+_NORM_KINDS = {
+    'bias': 'beta:0',
+    'running_mean': 'moving_mean:0',
+    'running_var': 'moving_variance:0',
+}
+
+
+def _aifnet_name(match: Match) -> str:
+    layer, kind = match.groups()
+    if kind == 'num_batches_tracked':
+        return ''
+    scope = AIFNET[layer]
+    norm = scope.rsplit('/', 1)[1].startswith('b')
+    return f'{scope}/{(_NORM_KINDS if norm else _KERAS_KINDS)[kind]}'
+
+
+def _kpac(num_levels: int) -> ReleasedForm:
+    tensors = kpac_tensors(num_levels)
+    names = {
+        name: f'params/{i}/{_KERAS_KINDS[name.rsplit(".", 1)[1]]}'
+        for i, name in enumerate(tensors)
+    }
+    return ReleasedForm(
+        'KPAC',
+        'kpac_dpdd' if num_levels == 3 else f'kpac_{num_levels}level_dpdd',
+        names[tensors[-1]],
+        ((r'^.+$', lambda m: names[m[0]]),),
+        without=f'params/{len(tensors)}/kernel:0',
+    )
+
+
+_LAYER = r'^(.+)\.(\w+)$'
+
 FORMS = {
     'MDP': ReleasedForm(
         'MDP',
@@ -183,7 +274,9 @@ FORMS = {
         | {f'{out}.weight': (0,) for out in _MDP_OUTS}
         | {f'{out}.bias': (0,) for out in _MDP_OUTS},
     ),
-    'DRBNet': ReleasedForm('DRBNet', 'drbnet_dpdd', 'conv4_4.0.0.weight', _DRBNET),
+    'DRBNet': ReleasedForm(
+        'DRBNet', 'drbnet_dpdd', 'upconv1_kernel.0.0.weight', _DRBNET
+    ),
     'MPRNet': ReleasedForm(
         'MPRNet', 'mprnet_dpdd', 'stage3_orsnet.conv_enc1.weight', _MPRNET
     ),
@@ -199,6 +292,25 @@ FORMS = {
             'blur.bias': (0,),
         },
     ),
+    # The published one is of two views.
+    'DPDNet': ReleasedForm(
+        'DPDNet',
+        'dpdnet_views_dpdd',
+        'conv2d_24/conv2d_24/kernel:0',
+        ((_LAYER, _dpdnet_name),),
+        {'encoder.0.0.weight': (1,), 'out.weight': (0,), 'out.bias': (0,)},
+        without='conv2d_25/conv2d_25/kernel:0',
+    ),
+    'AIFNet': ReleasedForm(
+        'AIFNet',
+        'aifnet_dpdd',
+        'deblur_net/MDP_ds_0_n_out/kernel:0',
+        ((_LAYER, _aifnet_name),),
+    ),
+    'IFAN': ReleasedForm('IFAN', 'ifan_dpdd', 'F.3.weight', _IFAN),
+    'KPAC (2 levels)': _kpac(2),
+    'KPAC (3 levels)': _kpac(3),
+    'GKMNet': ReleasedForm('GKMNet', 'gkmnet_dpdd', 'SumLayer.conv.weight', _GKMNET),
     # Told by where the last block of a stage is.
     **{
         f'ConvIR-{size}': ReleasedForm(

@@ -1,0 +1,152 @@
+"""What every peer must do: counts, any size, gradients, half precision, on any device.
+
+Values of the originals are in test_peers_golden.py and test_peers_of_2021.py.
+"""
+
+import pytest
+import torch
+
+from mmagic_inik.models.peers import (
+    IFAN,
+    KPAC,
+    MDP,
+    AIFNet,
+    ConvIR,
+    DPDNet,
+    DRBNet,
+    GKMNet,
+    MPRNet,
+    NRKNet,
+)
+
+# Parameters as in the specifications, and parts that train by other than the image.
+NETWORKS = {
+    'DPDNet': (DPDNet, {}, 31_033_423, ()),
+    'DPDNet of views': (DPDNet, dict(in_channels=6), 31_035_151, ()),
+    'AIFNet': (AIFNet, {}, 41_557_358, ('defocus.auxiliary.',)),
+    'IFAN': (IFAN, {}, 10_476_996, ()),
+    'IFAN corrected': (IFAN, dict(form='corrected'), 10_476_996, ()),
+    'KPAC': (KPAC, {}, 2_057_893, ()),
+    'KPAC of 2 levels': (KPAC, dict(num_levels=2), 1_578_277, ()),
+    'GKMNet': (GKMNet, {}, 1_409_131, ()),
+    'GKMNet updated': (GKMNet, dict(bank='updated'), 1_409_131, ()),
+    'MDP': (MDP, {}, 46_860_397, ('late.left.', 'late.right.')),
+    'DRBNet': (DRBNet, {}, 11_689_616, ()),
+    'MPRNet': (MPRNet, {}, 20_127_073, ()),
+    'NRKNet': (NRKNet, {}, 6_094_107, ()),
+    'ConvIR-S': (ConvIR, dict(size='S'), 5_530_505, ()),
+    'ConvIR-B': (ConvIR, dict(size='B'), 8_630_665, ()),
+    'ConvIR-L': (ConvIR, dict(size='L'), 14_830_985, ()),
+}
+# The others are these with other numbers.
+DISTINCT = [name for name in NETWORKS if name not in ('ConvIR-B', 'ConvIR-L')]
+
+
+@pytest.fixture(
+    scope='module',
+    params=[
+        'cpu',
+        pytest.param(
+            'cuda',
+            marks=[
+                pytest.mark.cuda,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU'),
+            ],
+        ),
+    ],
+)
+def device(request):
+    return request.param
+
+
+@pytest.fixture(scope='module', params=DISTINCT)
+def network(request, device):
+    build, arguments, *_ = NETWORKS[request.param]
+    torch.manual_seed(0)
+    network = build(**arguments).to(device).eval()
+    network.name = request.param
+    return network
+
+
+def photo(network, batch=1, height=20, width=36):
+    channels = 6 if network.name == 'DPDNet of views' else 3
+    generator = torch.Generator().manual_seed(1)
+    image = torch.rand(batch, channels, height, width, generator=generator)
+    return image.to(next(network.parameters()).device)
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_count_is_the_specifications(name):
+    build, arguments, expected, _ = NETWORKS[name]
+    with torch.device('meta'):
+        network = build(**arguments)
+    assert sum(p.numel() for p in network.parameters()) == expected
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('sides', [(1, 1), (3, 18), (33, 20)], ids=str)
+def test_takes_any_size(network, sides):
+    image = photo(network, 1, *sides)
+    kept = image.clone()
+    restored = network(image)
+    assert restored.shape == (1, 3, *sides)
+    assert restored.isfinite().all()
+    assert torch.equal(image, kept)
+
+
+@torch.no_grad()
+def test_images_of_a_batch_are_on_their_own(network):
+    pair = photo(network, 2)
+    # Convolutions of another batch add up in another order.
+    torch.testing.assert_close(
+        network(pair)[1:], network(pair[1:]), atol=1e-4, rtol=1e-4
+    )
+
+
+@torch.no_grad()
+def test_bfloat16_is_near(network):
+    image = photo(network)
+    expected = network(image)
+    with torch.autocast(image.device.type, torch.bfloat16):
+        found = network(image)
+    assert found.isfinite().all()
+    scale = (expected - image[:, :3]).abs().max()
+    assert (found.float() - expected).abs().max() < 0.05 * scale
+
+
+def test_everything_that_restores_gets_a_gradient(network):
+    unused = NETWORKS[network.name][-1]
+    network.train()
+    network.zero_grad()
+    try:
+        if hasattr(network, 'forward_scales'):
+            outputs = network.forward_scales(photo(network, 2))
+        else:
+            outputs = [network(photo(network, 2))]
+        sum(out.square().mean() for out in outputs).backward()
+    finally:
+        network.eval()
+    for name, parameter in network.named_parameters():
+        if name.startswith(unused):
+            assert parameter.grad is None
+            continue
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    network.zero_grad()
+
+
+def test_gradient_of_the_image_is_the_slope(network):
+    """Along one direction, against a difference."""
+    image = photo(network).requires_grad_()
+    weights = torch.linspace(-1, 1, 3 * 20 * 36, device=image.device)
+
+    def score(x):
+        return (network(x).flatten() * weights).sum()
+
+    (slope,) = torch.autograd.grad(score(image), image)
+    direction = slope.detach() / slope.norm()
+    with torch.no_grad():
+        step = 1e-2
+        higher, lower = (score(image + sign * step * direction) for sign in (1, -1))
+    expected = (higher - lower) / (2 * step)
+    torch.testing.assert_close(slope.norm(), expected, rtol=0.05, atol=1e-4)

@@ -10,7 +10,6 @@ import json
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 from mmengine.registry import init_default_scope
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from mmagic_inik.benchmark.complexity import build_network
 from mmagic_inik.benchmark.origin import describe_commit, describe_device
 from mmagic_inik.datasets import read_photo
-from mmagic_inik.engine import StrictCheckpointHook, load_checkpoint_file
+from mmagic_inik.engine import load_weights
 from mmagic_inik.models.restorer import MultiScaleRestorer
 from mmagic_inik.models.tiling import tile_count, tile_side
 
@@ -34,11 +33,7 @@ def load(config: str, checkpoint: str | None) -> MultiScaleRestorer:
     torch.manual_seed(0)
     restorer = build_network(config)
     if checkpoint:
-        loaded = load_checkpoint_file(checkpoint, 'cpu')
-        StrictCheckpointHook().after_load_checkpoint(
-            SimpleNamespace(model=restorer), loaded
-        )
-        restorer.load_state_dict(loaded['state_dict'])
+        load_weights(restorer, checkpoint)
     return restorer
 
 

@@ -1,24 +1,23 @@
 """Runs MMagic's own ``tools/train.py`` and ``tools/test.py``.
 
-What is added: processes can be distributed over CPUs, a config's variables about data
-(``--cfg-options data_root=PATH``) reach every data set, a config can name classes in
-files beside it, and what a user can mend is said in one sentence.
+What is added: processes can be distributed over CPUs, paths pass ``--cfg-options``
+whole, a config can name classes in files beside it, and what a user can mend is said in
+one sentence.
 """
 
 import ctypes
+import importlib.util
 import os
 import re
-import runpy
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# Variables that belong to the data sets on the config's `data_root`.
-_OF_DATA = ('preset', 'layout', 'val_share')
+_NOT_DATA_ALONE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+_CONFIGS = ('.py', '.yml', '.yaml', '.json')
 
 
 def run_tool(script: str) -> None:
@@ -33,21 +32,25 @@ def run_tool(script: str) -> None:
     )
     warnings.filterwarnings('ignore', category=FutureWarning, module='timm')
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
-    # Also where mmengine or torch.hub load a file by themselves.
-    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+    _load_data_alone()
     import mmagic
 
+    from .engine.data_variables import reach_data_sets_of_every_config
     from .errors import InputError
 
     keep_paths_whole()
-    path = Path(mmagic.__file__).parent / '.mim' / 'tools' / script
+    reach_data_sets_of_every_config()
+    _say_why_checkpoints_fail()
+    tool = _import_script(Path(mmagic.__file__).parent / '.mim' / 'tools' / script)
     try:
         if 'TORCHELASTIC_RUN_ID' in os.environ:
             end_with_launcher()
             _join_cpu_group()
-        find_modules_of(_config_of(sys.argv[1:]))
-        sys.argv[1:] = spread_data_options(sys.argv[1:])
-        runpy.run_path(str(path), run_name='__main__')
+        # As MMagic understands the command line, so that no option is taken for it.
+        config = tool.parse_args().config
+        _check_config(config)
+        find_modules_of(config)
+        tool.main()
         _leave_group()
     except InputError as error:
         # A data loader's worker wraps the sentence in its traceback.
@@ -55,79 +58,39 @@ def run_tool(script: str) -> None:
         sys.exit(f'{script.removesuffix(".py")}: {sentence}')
 
 
-def spread_data_options(arguments: list[str]) -> list[str]:
-    """Let a config's variables about data reach the data sets from the command line.
-
-    mmengine overrides a variable after it was spent. Here, after ``--cfg-options``,
-
-    - ``data_root=PATH``, or a further variable like ``realdof_root=PATH``, is given to
-      every data set that stood on the config's value;
-    - ``preset=NAME``, ``layout.KEY=VALUE`` or ``val_share=SHARE`` to those of them that
-      stand on the config's ``data_root`` and on its value of the variable.
-
-    Args:
-        arguments (list[str]): Command line.
-
-    Returns:
-        list[str]: The same with options more per data set.
-
-    Raises:
-        InputError: If the config file does not exist.
-    """
-    path = _config_of(arguments)
-    given = [
-        a for a in arguments if re.match(r'(preset|layout\.\w+|val_share|\w+_root)=', a)
-    ]
-    if not given or path is None:
-        return arguments
-    from mmengine.config import Config
-
-    config = Config.fromfile(path)
-    options = [
-        f'{place}.{"data_root" if name.endswith("_root") else name}{rest}'
-        for name, rest in (re.match(r'(\w+)(.+)', a, re.S).groups() for a in given)
-        for place, data_set in _data_sets(config)
-        if _stands_on(config, name, data_set)
-    ]
-    # Before all of the user's own, so that a data set named on its own wins.
-    at = arguments.index(given[0])
-    while at > 0 and not arguments[at - 1].startswith('--'):
-        at -= 1
-    return arguments[:at] + options + arguments[at:]
+def _load_data_alone() -> None:
+    """Never run code in a checkpoint, also where mmengine or torch.hub load one."""
+    if os.environ.pop(_NOT_DATA_ALONE, None) is not None:
+        print(
+            f'{_NOT_DATA_ALONE} is not needed here, and left out of account.',
+            file=sys.stderr,
+        )
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 
 
-def _stands_on(config: dict, variable: str, data_set: dict) -> bool:
-    """Whether a data set has its option from a config's variable."""
-    if variable.endswith('_root'):
-        return data_set['data_root'] == config.get(variable)
-    return data_set['data_root'] == config.get('data_root') and (
-        data_set.get(variable) == config.get(variable)
-    )
+def _say_why_checkpoints_fail() -> None:
+    """Let mmengine load local files as before, but with a sentence where it fails."""
+    from mmengine.runner import CheckpointLoader
+
+    from .engine.checkpoints import load_as_data
+
+    CheckpointLoader.register_scheme('', load_as_data, force=True)
 
 
-def _data_sets(config: dict) -> Iterator[tuple[str, dict]]:
-    """Every data set of a config's loaders, in lists and wrappers too, by its place."""
-    waiting = [(name, config.get(name)) for name in _LOADERS]
-    while waiting:
-        place, node = waiting.pop(0)
-        if isinstance(node, dict):
-            if 'data_root' in node:
-                yield place, node
-            waiting += [(f'{place}.{key}', value) for key, value in node.items()]
-        elif isinstance(node, list):
-            waiting += [(f'{place}.{n}', value) for n, value in enumerate(node)]
+def _import_script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f'mmagic_tools_{path.stem}', path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
 
 
-def _config_of(arguments: list[str]) -> str | None:
-    """The config file among the arguments of a command line."""
+def _check_config(path: str) -> None:
     from .errors import InputError
 
-    for argument in arguments:
-        if argument.endswith(('.py', '.json', '.yaml')) and '=' not in argument:
-            if not Path(argument).is_file():
-                raise InputError(f'config {argument} does not exist')
-            return argument
-    return None
+    if not Path(path).is_file():
+        raise InputError(f'config {path} does not exist')
+    if Path(path).suffix not in _CONFIGS:
+        raise InputError(f'config {path} does not end in {", ".join(_CONFIGS)}')
 
 
 def find_modules_of(config: str | None) -> None:

@@ -1,42 +1,39 @@
 import argparse
+import os
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import mmagic
 import pytest
 from mmengine.config import Config, DictAction
+from mmengine.runner import CheckpointLoader, Runner
 
+from mmagic_inik.engine import data_variables, spread_data_options
 from mmagic_inik.errors import InputError
-from mmagic_inik.launch import (
-    find_modules_of,
-    keep_paths_whole,
-    spread_data_options,
-)
+from mmagic_inik.launch import find_modules_of, keep_paths_whole, run_tool
+from mmagic_inik.restoration import shipped
 
+ROOT = Path(__file__).parents[1]
 CONFIG = 'configs/iniknet_dpdd.py'
 
 
 def test_data_root_reaches_every_data_set():
-    given = [CONFIG, '--cfg-options', 'randomness.seed=1', 'data_root=/photos', '--amp']
-    assert spread_data_options(given) == [
-        CONFIG,
-        '--cfg-options',
-        'train_dataloader.dataset.data_root=/photos',
-        'val_dataloader.dataset.data_root=/photos',
-        'test_dataloader.dataset.data_root=/photos',
-        'randomness.seed=1',
-        'data_root=/photos',
-        '--amp',
+    given = {'randomness.seed': 1, 'data_root': '/photos'}
+    spread = spread_data_options(Config.fromfile(CONFIG), given)
+    # The user's own come last, and win.
+    assert list(spread.items()) == [
+        ('train_dataloader.dataset.data_root', '/photos'),
+        ('val_dataloader.dataset.data_root', '/photos'),
+        ('test_dataloader.dataset.data_root', '/photos'),
+        *given.items(),
     ]
 
 
-@pytest.mark.parametrize(
-    'arguments',
-    [[], ['--help'], [CONFIG, '--amp'], ['--cfg-options', 'data_root=x']],
-    ids=['none', 'help', 'other options', 'no config'],
-)
-def test_other_command_lines_stay(arguments):
-    assert spread_data_options(arguments) == arguments
+def test_other_options_stay():
+    given = {'randomness.seed': 1, 'val_dataloader.dataset.data_root': 'x'}
+    assert spread_data_options(Config.fromfile(CONFIG), given) == given
 
 
 def test_data_sets_on_their_own_root_keep_it(tmp_path):
@@ -46,14 +43,19 @@ def test_data_sets_on_their_own_root_keep_it(tmp_path):
         'train_dataloader = dict(dataset=dict(data_root=data_root))\n'
         "test_dataloader = dict(dataset=dict(data_root='there'))\n"
     )
-    spread = spread_data_options([str(config), '--cfg-options', 'data_root=new'])
-    assert 'train_dataloader.dataset.data_root=new' in spread
-    assert 'test_dataloader.dataset.data_root=new' not in spread
+    spread = spread_data_options(Config.fromfile(config), {'data_root': 'new'})
+    assert spread['train_dataloader.dataset.data_root'] == 'new'
+    assert 'test_dataloader.dataset.data_root' not in spread
+
+
+def test_a_variable_that_reaches_nothing_is_named():
+    match = 'dpdd_root=/x reaches no data set of the config; .* are data_root$'
+    with pytest.raises(InputError, match=match):
+        spread_data_options(Config.fromfile(CONFIG), {'dpdd_root': '/x'})
 
 
 def _final(arguments):
     """The config that MMagic's tools make of a command line."""
-    arguments = spread_data_options(arguments)
     parser = argparse.ArgumentParser()
     parser.add_argument('config')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
@@ -127,6 +129,7 @@ def test_a_data_set_named_on_its_own_wins(explicit_first):
 def test_lists_and_wrappers_of_data_sets_are_reached(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text(
+        "custom_imports = dict(imports=['mmagic_inik'])\n"
         "data_root = 'here'\n"
         "other_root = 'there'\n"
         'val_share = 0.1\n'
@@ -170,14 +173,110 @@ def test_each_set_of_all_has_its_own_root():
     assert [x.dataset.data_root for x in config.val_dataloader] == ['/data', '/realdof']
 
 
-def test_options_may_come_before_the_config():
-    given = ['--work-dir', 'w', CONFIG, '--cfg-options', 'data_root=new']
-    assert 'val_dataloader.dataset.data_root=new' in spread_data_options(given)
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Runs MMagic's script up to its Runner: the config that this would get."""
+    for name in ('_parse_iterable', '__call__'):
+        monkeypatch.setattr(DictAction, name, DictAction.__dict__[name])
+    monkeypatch.setattr(CheckpointLoader, '_schemes', CheckpointLoader._schemes.copy())
+    monkeypatch.setitem(data_variables._scope, 'every_config', False)
+    monkeypatch.setattr(sys, 'path', sys.path[:])
+
+    class ReachedError(Exception):
+        """Instead of a training."""
+
+    def stop(config):
+        raise ReachedError(config)
+
+    monkeypatch.setattr(Runner, 'from_cfg', stop)
+
+    def run(script, *arguments):
+        arguments = [*arguments, f'--work-dir={tmp_path / "work.json"}']
+        monkeypatch.setattr(sys, 'argv', [script, *arguments])
+        with pytest.raises(ReachedError) as caught:
+            run_tool(script)
+        return caught.value.args[0]
+
+    return run
 
 
-def test_absent_config_is_named():
-    with pytest.raises(InputError, match='config absent.py does not exist'):
-        spread_data_options(['absent.py'])
+@pytest.mark.parametrize(
+    'form',
+    [['--cfg-options', 'data_root=new'], ['--cfg-options=data_root=new'], ['--cfg']],
+    ids=['two words', 'one word', 'shortened'],
+)
+def test_options_may_be_written_as_argparse_takes_them(run, form):
+    form = [*form, 'data_root=new'] if form == ['--cfg'] else form
+    for line in ([CONFIG, *form], ['--launcher', 'none', CONFIG, *form]):
+        config = run('train.py', *line)
+        for loader in ('train', 'val', 'test'):
+            assert config[f'{loader}_dataloader'].dataset.data_root == 'new'
+
+
+@pytest.mark.parametrize('suffix', ['.yml', '.yaml', '.json', '.py'])
+def test_options_reach_configs_of_every_kind(run, tmp_path, suffix):
+    path = tmp_path / f'lr=1{suffix}'
+    Config.fromfile(CONFIG).dump(path)
+    config = run('train.py', str(path), '--cfg-options=data_root=new')
+    assert config.train_dataloader.dataset.data_root == 'new'
+    assert str(tmp_path) in sys.path
+
+
+def test_values_of_options_are_not_taken_for_the_config(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('scores.json').write_text('{}')
+    given = ['--out', 'scores.json', str(ROOT / CONFIG), 'checkpoint.pth']
+    config = run('test.py', *given, '--cfg-options', 'data_root=new')
+    assert config.test_dataloader.dataset.data_root == 'new'
+
+
+@pytest.mark.parametrize(
+    ('name', 'said'),
+    [
+        ('absent.py', 'config absent.py does not exist'),
+        (__file__.replace('.py', '.txt'), 'does not exist'),
+        ('README.md', 'config README.md does not end in .py, .yml'),
+    ],
+)
+def test_what_is_no_config_is_named(run, monkeypatch, name, said):
+    monkeypatch.setattr(sys, 'argv', ['train.py', name])
+    with pytest.raises(SystemExit, match=f'^train: .*{said}'):
+        run_tool('train.py')
+
+
+def test_code_stays_out_whatever_the_environment_says(run, monkeypatch, capsys):
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+    run('train.py', CONFIG)
+    assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD is not needed' in capsys.readouterr().err
+    assert os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] == '1'
+    assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ
+
+
+def test_configs_of_others_are_merged_as_mmengine_does(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(
+        "data_root = 'here'\ntrain_dataloader = dict(dataset=dict(data_root='here'))\n"
+    )
+    config = Config.fromfile(path)
+    config.merge_from_dict(dict(data_root='new', other_root='x'))
+    assert config.train_dataloader.dataset.data_root == 'here'
+
+
+@pytest.mark.parametrize('script', ['train.py', 'test.py'])
+def test_data_root_reaches_the_data_sets_of_mmagics_own_scripts(script, tmp_path):
+    path = Path(mmagic.__file__).parent / '.mim' / 'tools' / script
+    command = [sys.executable, path, ROOT / 'configs/iniknet_small_synthetic.py']
+    if script == 'test.py':
+        command.append(shipped.WEIGHTS)
+    command += ['--work-dir', tmp_path, '--cfg-options', f'data_root={tmp_path}/none']
+    done = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        env=os.environ | dict(PYTHONPATH=str(ROOT)),
+    )
+    assert done.returncode
+    assert f'{tmp_path}/none' in done.stderr.strip().splitlines()[-1]
 
 
 @pytest.fixture

@@ -25,14 +25,10 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from mmagic_inik.benchmark.origin import describe_commit, describe_device
-from mmagic_inik.engine import load_checkpoint_file
+from mmagic_inik.engine import load_checkpoint_file, spread_data_options
 from mmagic_inik.errors import InputError
 from mmagic_inik.evaluation.image_quality import format_score
-from mmagic_inik.launch import (
-    end_with_launcher,
-    keep_paths_whole,
-    spread_data_options,
-)
+from mmagic_inik.launch import end_with_launcher, keep_paths_whole
 
 TOOLS = Path(__file__).resolve().parent
 DEMO = TOOLS.parent / 'configs' / 'iniknet_demo.py'
@@ -162,9 +158,10 @@ def variant(name: str, path: str, own: list[str], args: argparse.Namespace) -> V
     common += args.cfg_options
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    spread = spread_data_options([path, '--cfg-options', *common, *own])
+    options = parser.parse_args(['--cfg-options', *common, *own]).cfg_options
+    options = spread_data_options(config, options)
     try:
-        config.merge_from_dict(parser.parse_args(spread[1:]).cfg_options)
+        config.merge_from_dict(options)
         network = MODELS.build(copy.deepcopy(config.model.generator))
     except Exception as error:  # whatever a part's constructor raises
         raise InputError(

@@ -9,7 +9,11 @@ default_hooks = dict(
 )
 # MMagic's runtime would write a picture of every validation image; here it is one sheet
 # per validation and data set.
-custom_hooks = [dict(type='StrictCheckpointHook'), dict(type='ValidationSheetHook')]
+custom_hooks = [
+    dict(type='RepeatableResumeHook'),
+    dict(type='StrictCheckpointHook'),
+    dict(type='ValidationSheetHook'),
+]
 # On one GPU per process; without device_ids the same line serves CPUs.
 model_wrapper_cfg = dict(
     type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 from mmagic.apis import init_model
@@ -12,7 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 from torch import nn
 
-from ..engine import StrictCheckpointHook, load_checkpoint_file
+from ..engine import load_weights
 from ..errors import InputError
 from ..launch import find_modules_of
 from .tables import UNTOUCHED
@@ -161,10 +160,5 @@ def channel_order(config: Config) -> str:
 
 def _load_weights(module: nn.Module, path: str) -> str:
     """Load a checkpoint as tools/test.py does; its hash."""
-    checkpoint = load_checkpoint_file(path, 'cpu')
-    StrictCheckpointHook().after_load_checkpoint(
-        SimpleNamespace(model=module), checkpoint
-    )
-    weights = checkpoint.get('state_dict', checkpoint)
-    module.load_state_dict({k.removeprefix('module.'): w for k, w in weights.items()})
-    return hashlib.sha256(Path(checkpoint.path).read_bytes()).hexdigest()
+    path = load_weights(module, path).path
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

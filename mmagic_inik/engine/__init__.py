@@ -1,7 +1,9 @@
 """What keeps MMagic's runs safe, resumable and visible."""
 
 from .bfloat16 import Bfloat16OptimWrapper
-from .checkpoints import StrictCheckpointHook, load_checkpoint_file
+from .checkpoint_hooks import RepeatableResumeHook, StrictCheckpointHook
+from .checkpoints import load_checkpoint_file, load_weights
+from .data_variables import spread_data_options
 from .loops import FastResumeTrainLoop
 from .pieces import TrainingPiecesHook
 from .progress_hook import ProgressHook
@@ -10,13 +12,16 @@ from .sheet_hook import ValidationSheetHook
 from .training_state import small_state
 
 __all__ = [
-    'Bfloat16OptimWrapper',
     'FastResumeTrainLoop',
     'ProgressHook',
-    'StrictCheckpointHook',
+    'RepeatableResumeHook',
     'RestartFromBestHook',
+    'StrictCheckpointHook',
     'TrainingPiecesHook',
     'ValidationSheetHook',
     'load_checkpoint_file',
+    'load_weights',
     'small_state',
+    'spread_data_options',
+'Bfloat16OptimWrapper',
 ]

@@ -1,8 +1,7 @@
 """Checkpoints are loaded as data, never as code, and only into the network they fit.
 
 Importing this module lets ``torch.load(weights_only=True)`` accept what mmengine writes
-beside the weights, and makes mmengine load local files through
-:func:`load_checkpoint_file`.
+beside the weights. mmengine's own loader stays as it is.
 """
 
 import re
@@ -12,11 +11,8 @@ from pickle import UnpicklingError
 
 import numpy as np
 import torch
-from mmagic.registry import HOOKS
-from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
-from mmengine.model import is_model_wrapper
-from mmengine.runner import CheckpointLoader, Runner
+from torch import Tensor, nn
 
 from ..errors import InputError
 
@@ -28,15 +24,22 @@ def _statistics_method(owner: type, name: str) -> Callable:
     return getattr(HistoryBuffer, name)
 
 
+def _no_bytes() -> bytes:
+    """Stand-in for ``bytes()``, of which an empty array is made."""
+    return b''
+
+
 # Found with torch.serialization.get_unsafe_globals_in_checkpoint on checkpoints of
 # training runs: logged losses and times, in buffers of numpy numbers.
 torch.serialization.add_safe_globals(
     [
         HistoryBuffer,
         (_statistics_method, 'builtins.getattr'),
+        (_no_bytes, 'builtins.bytes'),
         np.ndarray,
         np.dtype,
-        *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)),
+        # Numbers, truth values, texts and times; neither objects (O) nor records (V).
+        *{type(np.dtype(code)) for code in np.typecodes['All'] if code not in 'OV'},
         # NumPy 2 moved these two; checkpoints travel between versions.
         *(
             (function, f'numpy.{core}.multiarray.{function.__name__}')
@@ -57,9 +60,11 @@ class Checkpoint(dict):
     def __init__(self, content: dict, path: str) -> None:
         super().__init__(content)
         self.path = path
+        # Versions of layers, which PyTorch keeps as an attribute of a state dict.
+        if hasattr(content, '_metadata'):
+            self._metadata = content._metadata
 
 
-@CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_checkpoint_file(filename: str, map_location: str | None = None) -> Checkpoint:
     """Load a local checkpoint; code in it is never run.
 
@@ -71,25 +76,10 @@ def load_checkpoint_file(filename: str, map_location: str | None = None) -> Chec
         Checkpoint: What the file holds.
 
     Raises:
-        InputError: If the file is absent, no checkpoint, cut off, or holds objects
-            other than data.
+        InputError: If the file is absent, no checkpoint of weights, cut off, or cannot
+            be loaded; says why.
     """
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise InputError(f'checkpoint {path} does not exist')
-    try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # pickle, zip and torch raise all kinds
-        foreign = re.search(r'[Uu]nsupported (?:global: )?GLOBAL (\S+)', str(error))
-        reason = (
-            f'it holds {foreign[1]}, and code or objects are not loaded'
-            if foreign
-            else 'it is damaged or no checkpoint'
-        )
-        raise InputError(
-            f'checkpoint {path} is refused: {reason}; a checkpoint of tensors and '
-            'plain data is needed'
-        ) from error
+    content, path = load_as_data(filename, map_location), Path(filename).expanduser()
     if not isinstance(content, dict):
         raise InputError(
             f'checkpoint {path} holds a {type(content).__name__}, not a dict of weights'
@@ -97,43 +87,136 @@ def load_checkpoint_file(filename: str, map_location: str | None = None) -> Chec
     return Checkpoint(content, str(path))
 
 
-@HOOKS.register_module()
-class StrictCheckpointHook(Hook):
-    """Refuses a checkpoint that does not fit the network, and drops code from it.
+def load_as_data(filename: str, map_location: str | None = None) -> object:
+    """``torch.load(weights_only=True)``, with a sentence where it fails.
 
-    mmengine alone would warn, leave what does not fit at random, and go on; and on
-    ``--resume`` it would run the config text stored in the checkpoint as Python. To
-    start from part of another network's weights, give that part
-    ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
+    Args:
+        filename (str): Path, ``~`` allowed.
+        map_location (str, optional): As in ``torch.load``.
+
+    Returns:
+        object: What the file holds, whatever that is.
+
+    Raises:
+        InputError: As of :func:`load_checkpoint_file`.
     """
+    path = Path(filename).expanduser()
+    try:
+        if not path.is_file():
+            state = 'is a folder' if path.is_dir() else 'does not exist'
+            raise InputError(f'checkpoint {path} {state}; name a file')
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except InputError:
+        raise
+    except Exception as error:  # pickle, zip and torch raise all kinds
+        raise InputError(
+            f'checkpoint {path} {_failure(error, map_location)}'
+        ) from error
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare names and shapes with the runner's model.
 
-        Args:
-            runner (Runner): Its model is about to take the weights.
-            checkpoint (dict): What was loaded; ``meta.config`` is removed from it.
+def fitting_weights(model: nn.Module, checkpoint: dict, path: str = '') -> dict:
+    """A checkpoint's weights, if they are all that a network has, and no more.
 
-        Raises:
-            InputError: Names what is missing, unknown or misshapen.
-        """
-        checkpoint.get('meta', {}).pop('config', None)
-        weights = checkpoint.get('state_dict', checkpoint)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        wanted = model.state_dict()
-        weights = {name.removeprefix('module.'): w for name, w in weights.items()}
-        problems = [f'{name} is missing' for name in wanted.keys() - weights.keys()]
-        problems += [f'{name} is unknown' for name in weights.keys() - wanted.keys()]
-        problems += [
-            f'{name} has shape {tuple(weights[name].shape)}, not {tuple(tensor.shape)}'
-            for name, tensor in wanted.items()
-            if name in weights and weights[name].shape != tensor.shape
-        ]
-        if problems:
-            shown = sorted(problems)[:6]
-            more = len(problems) - len(shown)
-            raise InputError(
-                f'checkpoint {getattr(checkpoint, "path", "")} is of another network: '
-                + '; '.join(shown + [f'and {more} more'] * bool(more))
-                + '; give the config it was trained with'
-            )
+    Args:
+        model (nn.Module): For which they are.
+        checkpoint (dict): What was loaded: a state dict, or ``state_dict`` in it.
+        path (str): Where it came from. Default: '', what the checkpoint knows of it.
+
+    Returns:
+        dict: Tensors by the network's names.
+
+    Raises:
+        InputError: Names what is missing, unknown, misshapen or no weight.
+    """
+    name_of_file = f'checkpoint {path or getattr(checkpoint, "path", "")}'.rstrip()
+    weights = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(weights, dict):
+        raise InputError(
+            f'{name_of_file} has a state_dict that is a {type(weights).__name__}; a '
+            'dict of weights is needed'
+        )
+    nameless = [key for key in weights if not isinstance(key, str)]
+    if nameless:
+        raise InputError(
+            f'{name_of_file} has weights under {nameless[0]!r}, which is no name; a '
+            'state_dict of a network is needed'
+        )
+    weights = {name.removeprefix('module.'): w for name, w in weights.items()}
+    problems = sorted(_misfits(model.state_dict(), weights))
+    if problems:
+        more = len(problems) - 6
+        raise InputError(
+            f'{name_of_file} is of another network: '
+            + '; '.join(problems[:6] + [f'and {more} more'] * (more > 0))
+            + '; give the config it was trained with'
+        )
+    return weights
+
+
+def load_weights(model: nn.Module, filename: str) -> Checkpoint:
+    """Load a checkpoint into the network that it fits.
+
+    Args:
+        model (nn.Module): Gets the weights, in its own types.
+        filename (str): As of :func:`load_checkpoint_file`.
+
+    Returns:
+        Checkpoint: All that the file holds, on the CPU.
+
+    Raises:
+        InputError: As of :func:`load_checkpoint_file` and :func:`fitting_weights`.
+    """
+    checkpoint = load_checkpoint_file(filename, 'cpu')
+    model.load_state_dict(fitting_weights(model, checkpoint))
+    return checkpoint
+
+
+def _misfits(wanted: dict[str, Tensor], weights: dict) -> list[str]:
+    """What is wrong with weights, a phrase for each."""
+    problems = [f'{name} is missing' for name in wanted.keys() - weights.keys()]
+    problems += [f'{name} is unknown' for name in weights.keys() - wanted.keys()]
+    for name in wanted.keys() & weights.keys():
+        mine, theirs = wanted[name], weights[name]
+        if not isinstance(theirs, Tensor):
+            problems.append(f'{name} is a {type(theirs).__name__}, not a tensor')
+        elif theirs.shape != mine.shape:
+            shapes = f'{tuple(theirs.shape)}, not {tuple(mine.shape)}'
+            problems.append(f'{name} has shape {shapes}')
+        elif theirs.is_floating_point() != mine.is_floating_point():
+            problems.append(f'{name} is of {theirs.dtype}, not {mine.dtype}')
+    return problems
+
+
+def _failure(error: Exception, map_location: object) -> str:
+    """Why a file was not loaded, and the cure: the end of a sentence."""
+    text = str(error)
+    line = (text.splitlines() or [''])[0].split('. ')[0][:200]
+    if 'Only one of `TORCH_FORCE' in text:
+        return (
+            'is not loaded: the environment forces weights_only on and off; unset '
+            'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD, which is not needed for it'
+        )
+    if isinstance(error, OSError):
+        return f'cannot be read ({error.strerror or error}); see its permissions'
+    if isinstance(error, MemoryError) or re.search(
+        r"can't allocate|not enough memory|out of memory", text
+    ):
+        return f'does not fit the memory ({line or "MemoryError"}); free some'
+    if re.search(
+        'deserialize object on|restore data location|device not recognized', text
+    ):
+        asked = '' if map_location is None else f' with map_location={map_location!r}'
+        return (
+            f"cannot be loaded{asked} on this machine ({line}); give map_location='cpu'"
+        )
+    foreign = re.search(
+        r"[Uu]nsupported (?:global: )?GLOBAL (\S+)|<class '(\S+)'>", text
+    )
+    if foreign:
+        held = foreign[1] or foreign[2]
+        reason = f'it holds {held}, and code or objects are not loaded'
+    else:
+        said = re.search(r'WeightsUnpickler error: *(.+)', text)
+        detail = said[1][:200].strip() if said else line
+        reason = f'it is damaged or no checkpoint ({type(error).__name__}: {detail})'
+    return f'is refused: {reason}; a checkpoint of tensors and plain data is needed'

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmagic.registry import MODELS
 from torch import nn
 
-from ..engine import load_checkpoint_file
+from ..engine import load_weights
 from ..errors import InputError
 from ..models.restorer import MultiScaleRestorer
 
@@ -37,7 +37,7 @@ def load_shipped(weights: Path = WEIGHTS) -> MultiScaleRestorer:
             'your own'
         )
     restorer = MultiScaleRestorer(MODELS.build(card['generator']), nn.Identity())
-    restorer.load_state_dict(load_checkpoint_file(str(weights), 'cpu'))
+    load_weights(restorer, str(weights))
     return restorer.eval()
 
 

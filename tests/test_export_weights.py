@@ -38,7 +38,9 @@ def test_card_and_weights_make_the_network_again(checkpoint, tmp_path):
     assert card['sha256'] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert (card['config'], card['iterations']) == ('iniknet_demo', 7)
     assert card['remarks'] == dict(commit='1234abc')
-    weights = torch.load(out, weights_only=True)
+    content = torch.load(out, weights_only=True)
+    assert content['meta'] == dict(iter=7)
+    weights = content['state_dict']
     assert {weight.dtype for weight in weights.values()} == {torch.float16}
     assert MODELS.build(card['generator']).state_dict().keys() == {
         name.removeprefix('generator.') for name in weights

@@ -9,11 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmagic
 import numpy as np
 import pytest
 import torch
 import yaml
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
+from mmengine.runner import Runner
 from PIL import Image
 from skimage import data
 
@@ -63,9 +66,59 @@ def test_what_they_are_is_said():
     )
 
 
+def weights_of_the_repository():
+    """Every file of weights, with its config."""
+    peers = ROOT / 'benchmarks' / 'weights'
+    files = [shipped.WEIGHTS, *sorted(peers.glob('*.pth'))]
+    assert len(files) > 4
+    for file in files:
+        card = file.with_suffix('.json')
+        name = CONFIG.stem
+        if card.is_file():
+            name = json.loads(card.read_text())['config']
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            assert json.loads(card.read_text())['sha256'] == digest
+        (config,) = (ROOT / 'configs').rglob(f'{name}.py')
+        yield pytest.param(config, file, id=file.stem)
+
+
+@pytest.mark.parametrize(('config', 'file'), weights_of_the_repository())
+def test_mmengine_loads_every_file_of_weights_by_its_config(config, file, tmp_path):
+    config = Config.fromfile(config)
+    config.update(work_dir=str(tmp_path), load_from=str(file))
+    if not any(hook.type == 'EMAHook' for hook in config.custom_hooks):
+        config.custom_hooks.append(dict(type='EMAHook'))
+    runner = Runner.from_cfg(config)
+    runner.call_hook('before_run')
+    runner.load_or_resume()
+    (average,) = (hook for hook in runner.hooks if isinstance(hook, EMAHook))
+    weights = torch.load(file, weights_only=True)['state_dict']
+    for model in (runner.model, average.ema_model.module):
+        state = model.state_dict()
+        assert weights.keys() == state.keys()
+        for name, weight in weights.items():
+            torch.testing.assert_close(state[name], weight.float(), rtol=0, atol=0)
+
+
+def test_mmagics_own_script_scores_the_shipped_weights(tmp_path):
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    for name in ('astronaut', 'chelsea'):
+        photo = getattr(data, name)()[:160, :160]
+        Image.fromarray(photo).save(photos / f'{name}.png')
+    script = Path(mmagic.__file__).parent / '.mim' / 'tools' / 'test.py'
+    command = [sys.executable, script, CONFIG, shipped.WEIGHTS, '--work-dir', tmp_path]
+    command += ['--out', tmp_path / 'scores.json']
+    command += ['--cfg-options', f'data_root={photos}', 'val_share=0.5']
+    environment = os.environ | dict(PYTHONPATH=str(ROOT))
+    subprocess.run(list(map(str, command)), check=True, env=environment)
+    scores = json.loads((tmp_path / 'scores.json').read_text())
+    assert 15 < scores['PSNR'] < 50
+
+
 def test_other_weights_are_refused(copy):
     state = torch.load(copy, weights_only=True)
-    state['generator.head.bias'] += 1
+    state['state_dict']['generator.head.bias'] += 1
     torch.save(state, copy)
     refusal = 'synthetic.pth is missing or not the file that its card'
     with pytest.raises(InputError, match=refusal):

@@ -3,7 +3,7 @@
 `tools/export_weights.py CHECKPOINT OUT.pth --config CONFIG --remark commit=1234abc`
 writes the weights alone, which are the averaged ones where the config averages, and
 OUT.json with the network, the number of iterations, the remarks and the file's hash.
-With CONFIG, every tool takes OUT.pth for a checkpoint.
+With CONFIG, OUT.pth is a checkpoint to mmengine, MMagic and every tool here.
 """
 
 import argparse
@@ -12,14 +12,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmagic_inik.engine import StrictCheckpointHook, load_checkpoint_file
+from mmagic_inik.engine import load_checkpoint_file
+from mmagic_inik.engine.checkpoints import Checkpoint, fitting_weights
 from mmagic_inik.errors import InputError
 
 
@@ -53,12 +53,14 @@ def export(
         raise InputError(f'config {config} does not exist')
     generator = Config.fromfile(config).model.generator.to_dict()
     loaded = load_checkpoint_file(checkpoint, map_location='cpu')
-    state = _weights_of(loaded, generator, checkpoint)
+    state = _weights_of(loaded, generator)
+    iterations = (loaded.get('meta') or {}).get('iter')
     part = destination.with_name(destination.name + '.part')
-    torch.save(state, part)
+    # Hooks of mmengine look for the weights under this name.
+    torch.save(dict(meta=dict(iter=iterations), state_dict=state), part)
     card = dict(
         config=config.stem,
-        iterations=loaded.get('meta', {}).get('iter'),
+        iterations=iterations,
         sha256=hashlib.sha256(part.read_bytes()).hexdigest(),
         remarks=remarks,
         generator=generator,
@@ -70,21 +72,20 @@ def export(
     return card
 
 
-def _weights_of(loaded: dict, generator: dict, name: str) -> dict[str, torch.Tensor]:
+def _weights_of(loaded: Checkpoint, generator: dict) -> dict[str, torch.Tensor]:
     """The generator's weights in float16, all of them, under the restorer's names."""
-    weights = {
-        key: tensor
-        for key, tensor in loaded.get('state_dict', loaded).items()
-        if key.startswith('generator.')
-    }
     network = torch.nn.ModuleDict(dict(generator=MODELS.build(generator)))
-    StrictCheckpointHook().after_load_checkpoint(
-        SimpleNamespace(model=network), type(loaded)(weights, loaded.path)
-    )
+    state = loaded.get('state_dict', loaded)
+    if isinstance(state, dict):
+        # A loss may have weights, too.
+        state = {k: w for k, w in state.items() if str(k).startswith('generator.')}
+    weights = fitting_weights(network, dict(state_dict=state), loaded.path)
     for key, tensor in weights.items():
         weights[key] = tensor.half()
         if not weights[key].isfinite().all():
-            raise InputError(f'{name} has a weight {key} that float16 cannot hold')
+            raise InputError(
+                f'{loaded.path} has a weight {key} that float16 cannot hold'
+            )
     return weights
 
 

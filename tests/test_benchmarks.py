@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
+from mmagic_inik.benchmark import measuring
 from mmagic_inik.benchmark.origin import describe_device
 from mmagic_inik.restoration import load_restorer, restore, shipped
 
@@ -282,6 +284,32 @@ def test_what_is_no_result(scripts, tmp_path, monkeypatch):
     other.write_text('[]')
     with pytest.raises(SystemExit, match='other.json is no result of .*speed.py'):
         run(compare.main, monkeypatch, other, other)
+
+
+def test_the_gpu_that_computes_is_waited_for_and_measured(monkeypatch):
+    """Not the current one, if another was asked for."""
+    asked = []
+    for name in ('synchronize', 'reset_peak_memory_stats', 'max_memory_allocated'):
+        monkeypatch.setattr(
+            torch.cuda,
+            name,
+            lambda device=None, name=name: asked.append((name, device)),
+        )
+    image = SimpleNamespace(device=torch.device('cuda:1'))
+    measuring.timed(lambda image: asked.append('computes'), image)
+    wait = 'synchronize', image.device
+    assert asked == [wait, 'computes', wait]
+    asked.clear()
+    restart_peak, peak = measuring.memory_of('cuda:1')
+    restart_peak()
+    peak()
+    assert asked == [
+        ('reset_peak_memory_stats', 'cuda:1'),
+        ('max_memory_allocated', 'cuda:1'),
+    ]
+    asked.clear()
+    measuring.timed(lambda image: None, torch.rand(1))
+    assert not asked
 
 
 def test_weights_of_the_results_are_committed(monkeypatch):

@@ -15,6 +15,7 @@ from mmengine.utils import ProgressBar
 
 from ..evaluation import ImageQuality
 from .contenders import Contender
+from .measuring import wait_for
 from .origin import describe_device
 from .records import ImageRecords, Run
 
@@ -135,8 +136,7 @@ def restore(
     batch = pseudo_collate([data.dataset[data.images.index(image)]])
     # MMagic reflects images in batches, not in lists.
     batch['inputs'] = torch.stack(batch['inputs']).float()
-    if device.startswith('cuda'):
-        torch.cuda.synchronize()
+    wait_for(device)
     start = time.perf_counter()
     (sample,) = model.module.test_step(batch)
     # The prediction has arrived on the CPU.

@@ -235,6 +235,15 @@ def test_counts_its_operations():
     assert counter.get_total_flops() == 2 * 2 * 35 * (3 * 2 * 35 + 3 * 18)
 
 
+def test_without_a_compiler_triton_is_not_tried(monkeypatch):
+    pytest.importorskip('triton')
+    monkeypatch.delenv('CC', raising=False)
+    monkeypatch.setattr(module.shutil, 'which', lambda name: None)
+    assert 'no C compiler' in module._missing.__wrapped__()
+    monkeypatch.setenv('CC', 'cc')
+    assert module._missing.__wrapped__() is None
+
+
 @pytest.mark.parametrize(
     ('capability', 'dtypes', 'says'),
     [

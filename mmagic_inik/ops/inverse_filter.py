@@ -15,6 +15,8 @@ its own. The released implementation replaces the plain sum by a learned 1x1
 convolution, ``mixing``, over the R * C * N products.
 """
 
+import os
+import shutil
 import warnings
 from functools import cache
 
@@ -72,7 +74,8 @@ def inverse_filter(
     exact. On a CPU, arithmetic is in the type of ``y``; on a GPU (Triton), products are
     taken in the type of ``omega``, in TF32 if PyTorch may use it, and summed in
     float32. What Triton cannot do (float64, old GPUs, gradients of ``y``) runs as on a
-    CPU.
+    CPU. The first large call on a GPU tries several tiles (``triton_tiles``), unless
+    PyTorch was asked for deterministic algorithms.
 
     Args:
         y (Tensor): Image, (B, C, H, W), of any floating type and size.
@@ -115,11 +118,10 @@ def _filter(
     mixing: Tensor | None,
 ) -> Tensor:
     with torch.autocast(y.device.type, enabled=False):
+        out = None
         if _for_triton(y, mu, omega):
-            from .inverse_filter_triton import filter_triton
-
-            return filter_triton(y, mu, omega, atoms, mixing)
-        return filter_bands(y, mu, omega, atoms, mixing)
+            out = _run_in_triton('filter_triton', y, mu, omega, atoms, mixing)
+        return filter_bands(y, mu, omega, atoms, mixing) if out is None else out
 
 
 @_filter.register_fake
@@ -141,16 +143,16 @@ def _filter_backward(
     needs_y: bool,
 ) -> list[Tensor]:
     """Gradients of mu, omega, the atoms, mixing if given, y if needed."""
+    args = grad, y, mu, omega, atoms, mixing
     with torch.autocast(y.device.type, enabled=False):
+        found = None
         if _for_triton(y, mu, omega) and not needs_y:
-            from .inverse_filter_triton import filter_triton_backward
-
-            found = filter_triton_backward(grad, y, mu, omega, atoms, mixing)
-            d_y, (d_mu, d_omega, d_atoms, d_mixing) = None, found
+            found = _run_in_triton('filter_triton_backward', *args)
+        if found is None:
+            d_y, *found = filter_bands_backward(*args, needs_y)
         else:
-            d_y, d_mu, d_omega, d_atoms, d_mixing = filter_bands_backward(
-                grad, y, mu, omega, atoms, mixing, needs_y
-            )
+            d_y = None
+    d_mu, d_omega, d_atoms, d_mixing = found
     return [d_mu, d_omega, *d_atoms, *(t for t in (d_mixing, d_y) if t is not None)]
 
 
@@ -230,6 +232,22 @@ def _missing() -> str | None:
         import triton  # noqa: F401
     except ImportError as error:
         return str(error)
+    # With which Triton builds what launches its kernels.
+    if not os.environ.get('CC') and not any(map(shutil.which, ('gcc', 'clang'))):
+        return 'there is no C compiler (install gcc, or name one in CC)'
+    return None
+
+
+def _run_in_triton(name: str, *args: object) -> object | None:
+    """Call a function of ``inverse_filter_triton``; None where the GPU has no room."""
+    from triton.runtime.errors import OutOfResources
+
+    from . import inverse_filter_triton
+
+    try:
+        return getattr(inverse_filter_triton, name)(*args)
+    except OutOfResources as error:
+        _say_once(f'its kernels want more {error.name} than the GPU has')
     return None
 
 

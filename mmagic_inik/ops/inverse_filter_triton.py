@@ -1,9 +1,11 @@
 """Eq. 9 on a GPU.
 
-The neighbourhoods of some pixels, (pixels, taps), times the dictionary of all atoms,
+The neighbourhoods of some pixels, (pixels, taps), times the dictionary of some atoms,
 (taps, columns), is a product for the matrix units; its result is weighted by mu and
 omega and summed, and never leaves the chip. Gradients compute the product again.
 """
+
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -11,24 +13,32 @@ import triton
 from torch import Tensor
 
 from . import triton_kernels as kernels
+from .triton_tiles import Tile, with_best_tile
 
-# Pixels of a program, and taps that it multiplies at a time.
-_PIXELS, _TAPS = 64, 32
-# Programs that share the pixels of an image to sum up gradients of the dictionary.
+# Programs that share the pixels of a batch to sum up gradients of the dictionary.
 _SHARES = 64
+# A matrix product wants so many columns at least.
+_LEAST_COLUMNS = 16
 
 
 def filter_triton(
     y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor], mixing: Tensor | None
 ) -> Tensor:
     """As ``inverse_filter`` without bias; weights may be of another type than ``y``."""
-    plan = _Plan(y, mu, omega, atoms, mixing)
-    out = y.new_empty(len(y), plan.constants['OUTPUTS'], *y.shape[2:])
-    block = triton.next_power_of_2(plan.constants['OUTPUTS'])
-    kernels.forward[plan.grid](
-        *(*plan.inputs, out, *plan.sizes), **plan.constants, OUTPUT_BLOCK=block
-    )
-    return out
+    call = _Call(y, mu, omega, atoms, mixing)
+
+    def run(tile: Tile) -> Tensor:
+        layout = call.layout(tile)
+        out = y.new_empty(len(y), call.outputs, *y.shape[2:])
+        dictionary, mixed = call.pack(layout)
+        kernels.forward[call.grid(tile)](
+            *(call.padded, call.mu, call.omega, dictionary, mixed, out, *call.sizes),
+            **call.constants(tile, layout),
+            OUTPUT_BLOCK=triton.next_power_of_2(call.outputs),
+        )
+        return out
+
+    return with_best_tile('forward', y, call.dtype, call.kind, run)
 
 
 def filter_triton_backward(
@@ -39,36 +49,153 @@ def filter_triton_backward(
     atoms: list[Tensor],
     mixing: Tensor | None,
 ) -> tuple[Tensor, Tensor, list[Tensor], Tensor | None]:
-    """Gradients of mu, omega, atoms and mixing."""
-    plan = _Plan(y, mu, omega, atoms, mixing)
-    inputs, grad = plan.inputs, grad.contiguous()
-    d_mu, d_omega = torch.empty_like(inputs[1]), torch.empty_like(inputs[2])
-    *_, dictionary, mixed = inputs
-    d_mixing = y.new_empty(
-        *plan.grid, *(mixed.shape if mixing is not None else ()), dtype=torch.float32
+    """Gradients of mu, omega, atoms and mixing, each in memory of its own."""
+    call = _Call(y, mu, omega, atoms, mixing)
+    grad = grad.contiguous()
+    d_mu, d_omega, d_mixing = with_best_tile(
+        *('backward_weights', y, call.dtype, call.kind),
+        lambda tile: _weight_gradients(call, grad, tile),
     )
-    kernels.backward_weights[plan.grid](
-        *(*inputs, grad, d_mu, d_omega, d_mixing, *plan.sizes), **plan.constants
+    d_atoms = with_best_tile(
+        *('backward_dictionary', y, call.dtype, call.kind),
+        lambda tile: _atom_gradients(call, grad, tile),
     )
-    shares = min(_SHARES, plan.grid[0])
-    d_dictionary = y.new_empty(shares, len(y), *dictionary.shape, dtype=torch.float32)
-    kernels.backward_dictionary[shares, len(y), len(dictionary) // _TAPS](
-        *(*inputs, grad, d_dictionary, *plan.sizes), **plan.constants
-    )
-    d_atoms = plan.split_dictionary(d_dictionary.sum((0, 1)), atoms)
-    if mixing is not None:
-        mixing = plan.split_mixing(d_mixing.sum((0, 1)), mixing)
-    return d_mu, d_omega, d_atoms, mixing
+    # A gradient lies in memory as what it belongs to.
+    d_mu = d_mu if call.mu is mu else _copied(d_mu, mu)
+    d_omega = d_omega if call.omega is omega else _copied(d_omega, omega)
+    return d_mu, d_omega, d_atoms, d_mixing
 
 
-class _Plan:
+def _weight_gradients(
+    call: '_Call', grad: Tensor, tile: Tile
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    layout, grid = call.layout(tile), call.grid(tile)
+    dictionary, mixed = call.pack(layout)
+    d_mu, d_omega = torch.empty_like(call.mu), torch.empty_like(call.omega)
+    shape = () if call.mixing is None else mixed.shape
+    parts = grad.new_empty(*grid, *shape, dtype=torch.float32)
+    kernels.backward_weights[grid](
+        *(call.padded, call.mu, call.omega, dictionary, mixed, grad),
+        *(d_mu, d_omega, parts, *call.sizes),
+        **call.constants(tile, layout),
+    )
+    if call.mixing is None:
+        return d_mu, d_omega, None
+    window = layout.mixing_window(parts.sum((0, 1)), call.mixing)
+    return d_mu, d_omega, _copied(window, call.mixing)
+
+
+def _atom_gradients(call: '_Call', grad: Tensor, tile: Tile) -> list[Tensor]:
+    layout = call.layout(tile)
+    _, mixed = call.pack(layout)
+    batch = len(call.padded)
+    shares = min(call.grid(tile)[0], triton.cdiv(_SHARES, batch))
+    shape = layout.columns, layout.total
+    parts = grad.new_empty(shares, batch, *shape, dtype=torch.float32)
+    kernels.backward_dictionary[shares, batch, layout.total // tile.taps](
+        *(call.padded, call.mu, call.omega, mixed, grad, parts, *call.sizes),
+        **call.constants(tile, layout),
+    )
+    windows = layout.windows(parts.sum((0, 1)), call.atoms)
+    return [_copied(d_v, v) for d_v, v in zip(windows, call.atoms, strict=True)]
+
+
+class Layout:
+    """How atoms of all sizes lie in the dictionary, see ``triton_kernels``.
+
+    Args:
+        sides (list[int]): M_r.
+        num_atoms (int): N.
+        tile (Tile): What a program does at a time.
+
+    Attributes:
+        constants (dict): By the names in the kernels.
+        columns (int): Of a group.
+        total (int): Taps of all groups.
+    """
+
+    def __init__(self, sides: list[int], num_atoms: int, tile: Tile) -> None:
+        self.atoms = triton.next_power_of_2(num_atoms)
+        least = triton.cdiv(_LEAST_COLUMNS, self.atoms)
+        most = max(least, triton.next_power_of_2(len(sides)))
+        self.group = min(max(least, tile.columns // self.atoms), most)
+        self.columns = self.group * self.atoms
+        self.groups = triton.cdiv(len(sides), self.group)
+        self.missing = self.groups * self.group - len(sides)
+        self.side = max(sides)
+        self.sides, self.firsts, self.total = [], [], 0
+        for g in range(self.groups):
+            start = g * self.group - self.missing
+            side = max(sides[max(0, start) : start + self.group])
+            taps = side * triton.next_power_of_2(side)
+            self.sides.append(side)
+            self.firsts.append(self.total)
+            self.total += triton.cdiv(taps, tile.taps) * tile.taps
+        self.constants = dict(
+            SIDES=tuple(self.sides),
+            FIRSTS=tuple(self.firsts),
+            TOTAL=self.total,
+            SIDE=self.side,
+            GROUP=self.group,
+            MISSING=self.missing,
+            ATOMS=self.atoms,
+        )
+
+    def windows(self, dictionary: Tensor, atoms: list[Tensor]) -> Iterator[Tensor]:
+        """Where each of the atoms lies in a dictionary: views (N, M_r, M_r)."""
+        for r, v in enumerate(atoms, self.missing):
+            g, member = divmod(r, self.group)
+            side, first = self.sides[g], self.firsts[g]
+            pitch = triton.next_power_of_2(side)
+            start, spare = member * self.atoms, (side - v.shape[-1]) // 2
+            rows = dictionary[start : start + len(v), first : first + side * pitch]
+            lines = rows.unflatten(1, (side, pitch))
+            inside = slice(spare, spare + v.shape[-1])
+            yield lines[:, inside, inside]
+
+    def mixing_window(self, mixed: Tensor, mixing: Tensor) -> Tensor:
+        """Where (C_out, R, C, N) lies in (C_out, C, groups, columns): a view."""
+        whole = mixed.unflatten(3, (self.group, self.atoms)).flatten(2, 3)
+        return whole[:, :, self.missing :, : mixing.shape[3]].transpose(1, 2)
+
+
+def kernel_constants(
+    layout: Layout, tile: Tile, images: int, outputs: int, mixed: bool, precision: str
+) -> tuple[dict, dict]:
+    """What a kernel is compiled for.
+
+    Args:
+        layout (Layout): Of the dictionary.
+        tile (Tile): What a program does at a time.
+        images (int): Colours of the image.
+        outputs (int): Colours of the result.
+        mixed (bool): Whether products are mixed or summed.
+        precision (str): Of products in float32.
+
+    Returns:
+        tuple[dict, dict]: Constants by their names in the kernels; options of Triton's
+        compiler.
+    """
+    constants = dict(
+        **layout.constants,
+        IMAGES=images,
+        OUTPUTS=outputs,
+        MIXED=mixed,
+        PIXELS=tile.pixels,
+        TAPS=tile.taps,
+        PRECISION=precision,
+    )
+    return constants, dict(num_warps=tile.warps, num_stages=tile.stages)
+
+
+class _Call:
     """What all kernels are given, in the forms that they want.
 
     Attributes:
-        inputs (tuple): y padded, mu, omega, dictionary and mixing.
+        padded (Tensor): y with a margin of zeros, in the type of the products.
+        mu (Tensor): With channels first or last in memory, as omega.
         sizes (tuple): H, W, R, N and strides.
-        constants (dict): By the names in the kernels.
-        grid (tuple): Blocks of pixels, images.
+        kind (tuple): What decides how long a tile takes, beside type and device.
     """
 
     def __init__(
@@ -79,66 +206,63 @@ class _Plan:
         atoms: list[Tensor],
         mixing: Tensor | None,
     ) -> None:
+        self.atoms, self.mixing = atoms, mixing
+        self.sides = [v.shape[-1] for v in atoms]
+        self.num_atoms = omega.shape[1]
+        self.outputs = y.shape[1] if mixing is None else len(mixing)
+        self.dtype = omega.dtype
         height, width = y.shape[2:]
-        self.side = max(v.shape[-1] for v in atoms)
-        # A matrix product wants sixteen columns at least.
-        self.num_sizes = triton.next_power_of_2(mu.shape[1])
-        least = max(1, 16 // self.num_sizes)
-        self.num_atoms = max(least, triton.next_power_of_2(omega.shape[1]))
-        dictionary = self._join_dictionary(atoms).to(omega.dtype)
-        # Where nothing is mixed, the kernels do not look at it.
-        mixed = dictionary if mixing is None else self._join_mixing(mixing)
-        padded = F.pad(y, [self.side // 2] * 4).contiguous()
-        (mu, mu_strides), (omega, omega_strides) = _dense(mu), _dense(omega)
-        self.inputs = padded, mu, omega, dictionary, mixed
+        self.pixels = height * width
+        self.padded = F.pad(y.to(self.dtype), [max(self.sides) // 2] * 4).contiguous()
+        (self.mu, mu_strides), (self.omega, omega_strides) = _dense(mu), _dense(omega)
         strides = (*mu_strides, *omega_strides)
         self.sizes = (height, width, mu.shape[1], omega.shape[1], *strides)
-        self.grid = triton.cdiv(height * width, _PIXELS), len(y)
-        allow_tf32 = torch.get_float32_matmul_precision() != 'highest'
-        self.constants = dict(
-            IMAGES=y.shape[1],
-            OUTPUTS=y.shape[1] if mixing is None else len(mixing),
-            MIXED=mixing is not None,
-            SIDE=self.side,
-            SIZES=self.num_sizes,
-            ATOMS=self.num_atoms,
-            PIXELS=_PIXELS,
-            TAPS=_TAPS,
-            PRECISION='tf32' if allow_tf32 else 'ieee',
+        self.precision = _precision(self.dtype)
+        colours = y.shape[1], self.outputs, mixing is not None
+        self.kind = (*self.sides, self.num_atoms, *colours, self.precision)
+
+    def layout(self, tile: Tile) -> Layout:
+        """Of the dictionary, for a tile."""
+        return Layout(self.sides, self.num_atoms, tile)
+
+    def grid(self, tile: Tile) -> tuple[int, int]:
+        """Blocks of pixels, images."""
+        return triton.cdiv(self.pixels, tile.pixels), len(self.padded)
+
+    def constants(self, tile: Tile, layout: Layout) -> dict:
+        """By the names in the kernels, and what the compiler is told."""
+        constants, options = kernel_constants(
+            *(layout, tile, self.padded.shape[1], self.outputs),
+            *(self.mixing is not None, self.precision),
         )
+        return constants | options
 
-    def _join_dictionary(self, atoms: list[Tensor]) -> Tensor:
-        """All atoms in the middle of the largest size, (taps, columns), filled up."""
-        columns = []
-        for v in atoms:
-            spare = (self.side - v.shape[-1]) // 2
-            more = self.num_atoms - len(v)
-            columns.append(F.pad(v, [spare] * 4 + [0, more]).flatten(1))
-        taps, missing = self.side**2, self.num_sizes - len(atoms)
-        fill = (0, -taps % _TAPS, 0, missing * self.num_atoms)
-        return F.pad(torch.cat(columns), fill).mT.contiguous()
+    def pack(self, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Dictionary, and mixing in float32; a stand-in where nothing is mixed."""
+        dictionary = self.padded.new_zeros(layout.columns, layout.total)
+        for v, window in zip(
+            self.atoms, layout.windows(dictionary, self.atoms), strict=True
+        ):
+            window.copy_(v)
+        if self.mixing is None:
+            return dictionary, dictionary
+        shape = self.outputs, self.padded.shape[1], layout.groups, layout.columns
+        mixed = self.padded.new_zeros(shape, dtype=torch.float32)
+        layout.mixing_window(mixed, self.mixing).copy_(self.mixing)
+        return dictionary, mixed
 
-    def split_dictionary(self, dictionary: Tensor, like: list[Tensor]) -> list[Tensor]:
-        """The inverse of the above."""
-        whole = dictionary[: self.side**2].mT.unflatten(1, (self.side, self.side))
-        found = []
-        for r, v in enumerate(like):
-            start, spare = r * self.num_atoms, (self.side - v.shape[-1]) // 2
-            window = slice(spare, self.side - spare)
-            found.append(whole[start : start + len(v), window, window].to(v.dtype))
-        return found
 
-    def _join_mixing(self, mixing: Tensor) -> Tensor:
-        """(C_out, R, C, N) → (C_out, C, columns), float32, filled up."""
-        _, sizes, _, atoms = mixing.shape
-        fill = (0, self.num_atoms - atoms, 0, self.num_sizes - sizes)
-        return F.pad(mixing.float().transpose(1, 2), fill).flatten(2).contiguous()
+def _copied(values: Tensor, like: Tensor) -> Tensor:
+    """In memory of its own: outputs of an operation must not share any."""
+    return torch.empty_like(like).copy_(values)
 
-    def split_mixing(self, mixing: Tensor, like: Tensor) -> Tensor:
-        """The inverse of the above."""
-        _, sizes, _, atoms = like.shape
-        whole = mixing.unflatten(2, (self.num_sizes, self.num_atoms))
-        return whole[:, :, :sizes, :atoms].transpose(1, 2).to(like.dtype)
+
+def _precision(dtype: torch.dtype) -> str:
+    """Of products in the matrix units; three of TF32 are as exact as one of float32."""
+    if dtype != torch.float32:
+        return 'ieee'
+    exact = torch.get_float32_matmul_precision() == 'highest'
+    return 'tf32x3' if exact else 'tf32'
 
 
 def _dense(weights: Tensor) -> tuple[Tensor, tuple[int, int]]:

@@ -1,0 +1,150 @@
+"""How much of Eq. 9 a program of a GPU does at a time, and the choice of it.
+
+Every default fits the least shared memory of GPUs that the kernels run on, 101,376
+bytes a program, and needs no memory for registers that overflow
+(``benchmarks/compile_kernels.py`` shows both). On a GPU, the first large enough call of
+a kind tries the alternatives.
+"""
+
+import math
+from collections.abc import Callable, Hashable
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+from triton.runtime.errors import OutOfResources, PTXASError
+
+# Pixels of all images from which a choice is worth the seconds of compiling.
+_WORTH_TRYING = 2**16
+_WARM_UPS, _REPEATS = 2, 5
+
+T = TypeVar('T')
+
+
+class Tile(NamedTuple):
+    """What a program does at a time.
+
+    Attributes:
+        pixels (int): A power of two, as the next two.
+        taps (int): At least 16.
+        columns (int): Sizes times atoms that are treated together, at least 16.
+        warps (int): Of 32 threads.
+        stages (int): Loads on their way.
+    """
+
+    pixels: int
+    taps: int
+    columns: int
+    warps: int
+    stages: int
+
+
+# By kernel and bytes of a number: the default first.
+TILES = {
+    ('forward', 2): [
+        Tile(64, 32, 32, 8, 2),
+        Tile(64, 16, 32, 4, 2),
+        Tile(64, 32, 32, 4, 3),
+        Tile(128, 32, 32, 8, 2),
+        Tile(64, 32, 64, 8, 2),
+    ],
+    ('forward', 4): [
+        Tile(64, 16, 32, 4, 2),
+        Tile(64, 32, 32, 8, 2),
+        Tile(64, 16, 16, 4, 2),
+        Tile(32, 16, 32, 4, 2),
+    ],
+    ('backward_weights', 2): [
+        Tile(64, 32, 32, 8, 2),
+        Tile(64, 32, 16, 8, 2),
+        Tile(32, 32, 32, 4, 2),
+        Tile(128, 32, 32, 8, 2),
+    ],
+    ('backward_weights', 4): [
+        Tile(64, 16, 32, 8, 2),
+        Tile(64, 16, 16, 8, 2),
+        Tile(64, 16, 16, 4, 2),
+        Tile(32, 16, 32, 4, 2),
+    ],
+    ('backward_dictionary', 2): [
+        Tile(32, 64, 32, 8, 2),
+        Tile(32, 32, 32, 4, 2),
+        Tile(64, 64, 32, 8, 2),
+        Tile(64, 64, 32, 4, 3),
+    ],
+    ('backward_dictionary', 4): [
+        Tile(32, 32, 32, 4, 2),
+        Tile(16, 32, 32, 4, 2),
+        Tile(16, 64, 32, 8, 2),
+        Tile(32, 64, 16, 8, 2),
+    ],
+}
+
+_chosen: dict[Hashable, Tile] = {}
+
+
+def with_best_tile(
+    kernel: str, y: Tensor, dtype: torch.dtype, kind: Hashable, run: Callable[[Tile], T]
+) -> T:
+    """Run a kernel with the tile for it, on the device of ``y``.
+
+    The choice is made once for a device, a type and a kind. Where results must be
+    reproducible, while a CUDA graph is recorded, or where there is little to do, it is
+    the default, as it is for a tile once chosen.
+
+    Args:
+        kernel (str): Name in ``triton_kernels``.
+        y (Tensor): Image, (B, C, H, W).
+        dtype (torch.dtype): Of the products.
+        kind (Hashable): What else decides how long a tile takes.
+        run (Callable): Launches the kernel with a tile.
+
+    Returns:
+        What ``run`` returns.
+
+    Raises:
+        OutOfResources: If the GPU has room for none.
+    """
+    tiles = TILES[kernel, dtype.itemsize]
+    with torch.cuda.device_of(y):
+        key = kernel, y.device, dtype, kind
+        if key not in _chosen and _worth_trying(y):
+            _chosen[key] = _fastest(tiles, run)
+        return run(_chosen.get(key, tiles[0]))
+
+
+def _worth_trying(y: Tensor) -> bool:
+    return (
+        y.is_cuda
+        and y[:, 0].numel() >= _WORTH_TRYING
+        and not torch.are_deterministic_algorithms_enabled()
+        and not torch.cuda.is_current_stream_capturing()
+    )
+
+
+def _fastest(tiles: list[Tile], run: Callable[[Tile], object]) -> Tile:
+    seconds = {tile: _time(run, tile) for tile in tiles}
+    return min(seconds, key=seconds.get)
+
+
+def _time(run: Callable[[Tile], object], tile: Tile) -> float:
+    """Of the fastest of some runs; infinite where the GPU has no room for it."""
+    try:
+        for _ in range(_WARM_UPS):
+            run(tile)
+    except (OutOfResources, PTXASError):
+        return math.inf
+    found = []
+    for _ in range(_REPEATS):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run(tile)
+        end.record()
+        end.synchronize()
+        found.append(start.elapsed_time(end))
+    return min(found)
+
+
+def chosen_tiles() -> dict[str, Tile]:
+    """The choices made so far in this process, by their kind in words."""
+    return {' '.join(map(str, key)): tile for key, tile in _chosen.items()}

@@ -1,7 +1,8 @@
 """Times SyntheticDefocus: one crop on one core, and the whole data loader.
 
-`benchmarks/synthetic_defocus.py PHOTOS [--out FILE.json]`; PHOTOS is a folder of sharp
-photos. Crops differ in cost, so the distribution is over different crops.
+`benchmarks/synthetic_defocus.py PHOTOS [--options KEY=VALUE ...] [--out FILE.json]`;
+PHOTOS is a folder of sharp photos, the options are arguments of SyntheticDefocus. Crops
+differ in cost, so the distribution is over different crops.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 import torch
 from mmagic.registry import DATASETS
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
@@ -88,13 +89,22 @@ def main() -> None:
     parser.add_argument('photos', type=Path)
     parser.add_argument('--crops', type=int, default=400)
     parser.add_argument('--workers', type=int, nargs='+', default=[1, os.cpu_count()])
+    parser.add_argument(
+        '--options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='arguments of SyntheticDefocus: crop_size=128 scale=0.4,1',
+    )
     parser.add_argument('--out', type=Path)
     args = parser.parse_args()
 
     init_default_scope('mmagic')
     config = Config.fromfile(CONFIG)
     results = {
-        'what': 'SyntheticDefocus: 256x256 crops, radii up to 12 px, all options on',
+        'what': 'SyntheticDefocus',
+        'options': {**config.renderer, **args.options},
         'device': describe_device('cpu'),
         'cores': os.cpu_count(),
         'load_before': os.getloadavg()[0],
@@ -106,6 +116,7 @@ def main() -> None:
         loader = config.train_dataloader
         loader.dataset.data_root = str(args.photos)
         loader.dataset.pipeline[0].use_cache = cached
+        loader.dataset.pipeline[1].update(args.options)
         run = {'photos_kept_in_memory': cached}
         run['one_core'] = crops_per_core(loader, args.crops)
         run['loader'] = [

@@ -223,6 +223,196 @@ def test_scenes_in_focus():
     assert 12 <= sum(sharp) <= 48
 
 
+def linear(pixels):
+    """The sRGB curve, undone."""
+    pixels = pixels / 255
+    return np.where(
+        pixels <= 0.04045, pixels / 12.92, ((pixels + 0.055) / 1.055) ** 2.4
+    )
+
+
+def srgb(light):
+    curve = np.where(
+        light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055
+    )
+    return 255 * curve
+
+
+def test_photograph_made_smaller_is_the_mean_of_its_light():
+    image = photo(90, 120)
+    options = dict(PLAIN, scale=(0.5, 0.5), crop_size=20, max_radius=3)
+    # Any two by two pixels, in all eight ways.
+    halves = []
+    for turned in _turned(image):
+        light = linear(turned.astype(float))
+        for y in (0, 1):
+            for x in (0, 1):
+                part = light[y:, x:]
+                part = part[: len(part) // 2 * 2, : part.shape[1] // 2 * 2]
+                blocks = part.reshape(part.shape[0] // 2, 2, -1, 2, 3)
+                halves.append(srgb(blocks.mean((1, 3))))
+    for index in range(8):
+        target = sample(index, image, **options)['gt']
+        distances = []
+        for half in halves:
+            windows = np.lib.stride_tricks.sliding_window_view(half, (20, 20), (0, 1))
+            windows = windows.transpose(0, 1, 3, 4, 2)
+            distances.append(np.abs(windows - target).max((2, 3, 4)).min())
+        assert min(distances) < 0.6
+    whole = sample(3, image, **dict(options, crop_size=None))
+    assert whole['gt'].shape == whole['img'].shape == (45, 60, 3)
+    np.testing.assert_allclose(whole['gt'], halves[0], atol=0.6)
+
+
+@pytest.mark.parametrize('crop_size', [1, 24, None])
+@pytest.mark.parametrize('shape', [(37, 31), (1, 1), (24, 200), (5, 90)], ids=str)
+def test_photographs_of_any_size_made_smaller(shape, crop_size):
+    image, depth = photo(*shape), np.full(shape, 2, np.float32)
+    depth[0, 0] = 1
+    sides = set()
+    for index in range(12):
+        result = sample(
+            index,
+            image,
+            depth if index % 2 else None,
+            scale=(0.1, 1),
+            crop_size=crop_size,
+            max_radius=9,
+        )
+        assert result['img'].shape == result['gt'].shape
+        assert result['coc'].shape == result['gt'].shape[:2]
+        sides.add(result['gt'].shape[:2])
+    if crop_size:
+        assert sides == {(crop_size, crop_size)}
+    elif min(shape) > 1:
+        assert len(sides) > 5
+        assert all(np.less_equal(side, shape).all() for side in sides)
+
+
+def test_no_photograph_is_made_smaller_than_the_crop():
+    image = photo(24, 40)
+    turned = _turned(image)
+    options = dict(PLAIN, crop_size=24, max_radius=3, scale=(0.2, 0.3))
+    for index in range(10):
+        target = sample(index, image, **options)['gt']
+        assert any(_holds(candidate, target) for candidate in turned)
+
+
+def test_scale_is_drawn_from_its_range():
+    # Stripes of four pixels: of period 8 · scale afterwards.
+    image = np.zeros((400, 400, 3), np.uint8)
+    image[:, np.arange(400) % 8 < 4] = 255
+    scales = []
+    for index in range(40):
+        options = dict(PLAIN, crop_size=100, max_radius=1, scale=(0.5, 1))
+        target = sample(index, image, **options)['gt'][..., 0].astype(float)
+        line = max((target.mean(0), target.mean(1)), key=np.std)
+        power = np.abs(np.fft.rfft(line - line.mean(), 4000))
+        scales.append(4000 / power.argmax() / 8)
+    assert 0.48 < min(scales) < 0.6
+    assert 0.9 < max(scales) < 1.02
+    assert np.mean(scales) == pytest.approx(0.75, abs=0.08)
+
+
+def test_depth_of_a_smaller_photograph_has_no_depth_between():
+    depth = np.full((61, 83), 4.0, np.float32)
+    depth[:, :33] = 0.8
+    for index in range(5):
+        options = dict(PLAIN, crop_size=None, scale=(0.4, 0.9), max_radius=5)
+        coc = sample(index, photo(61, 83), depth, **options)['coc']
+        assert len(np.unique(coc)) == 2
+
+
+def test_brightness_of_the_input_alone_changes():
+    image = np.full((50, 50, 3), 128, np.uint8)
+    options = dict(PLAIN, crop_size=32, max_radius=2)
+    gains, spread = [], []
+    for index in range(60):
+        result = sample(index, image, **options, gain=(0.8, 1.1), color_gain=0.02)
+        assert (result['gt'] == 128).all()
+        by_color = linear(result['img'].astype(float)).mean((0, 1)) / linear(128)
+        gains.append(by_color.mean())
+        spread.append(np.ptp(by_color))
+    assert 0.78 < min(gains) < 0.85
+    assert 1.05 < max(gains) < 1.13
+    assert 0.01 < max(spread) < 0.045
+    same = sample(0, image, **options, gain=(1, 1))
+    assert (same['img'] == 128).all()
+
+
+def test_gain_of_what_is_in_focus_too():
+    options = dict(PLAIN, crop_size=32, in_focus=1, soft_in_focus=0.5)
+    for index in range(4):
+        result = sample(index, **options, gain=(0.7, 0.7))
+        expected = srgb(0.7 * linear(result['gt'].astype(float)))
+        np.testing.assert_allclose(result['img'], expected, atol=1.5)
+
+
+def test_soft_scenes_have_nothing_to_undo():
+    image = photo(100, 100)
+    sharp = np.abs(np.diff(image.astype(float), axis=0)).mean()
+    ratios = []
+    for index in range(80):
+        options = dict(PLAIN, crop_size=64, in_focus=1, psfs=['disc'])
+        result = sample(index, image, soft_in_focus=0.5, **options)
+        np.testing.assert_allclose(result['img'], 1.0 * result['gt'], atol=1)
+        assert np.abs(result['coc']).max() < 0.02
+        slope = np.abs(np.diff(result['gt'].astype(float), axis=0)).mean() / sharp
+        ratios.append(slope)
+    soft = np.array(ratios) < 0.9
+    # Four standard deviations to either side.
+    assert 22 <= soft.sum() <= 58
+    assert 0.2 < min(ratios) < 0.8
+
+
+def test_softness_leaves_blurred_scenes_alone():
+    options = dict(PLAIN, crop_size=24, max_radius=3)
+    turned = _turned(photo())
+    blurred = 0
+    for index in range(30):
+        result = sample(index, in_focus=0.3, soft_in_focus=1, **options)
+        if np.abs(result['coc']).max() > 0.02:
+            blurred += 1
+            assert any(_holds(candidate, result['gt']) for candidate in turned)
+    assert 10 < blurred < 30
+
+
+def test_fringes_change_the_radius_of_red_and_blue():
+    # A point of light, grey: its variance is r²/4 in either direction.
+    image = np.zeros((81, 81, 3), np.uint8)
+    image[40, 40] = 254
+    y, x = np.indices((81, 81)) - 40
+    options = dict(PLAIN, crop_size=None, max_radius=9, psfs=['disc'], highlights=1)
+    ratios = []
+    for index in range(40):
+        result = sample(index, image, fringes=0.1, **options)
+        radius = np.abs(result['coc'][40, 40])
+        np.testing.assert_array_equal(result['gt'], image)
+        if radius < 4:
+            continue
+        light = linear(result['img'].astype(float))
+        weight = light.sum((0, 1))
+        second = (light * (x * x + y * y)[..., None]).sum((0, 1)) / weight
+        ratios.append(np.sqrt(second / second[1])[[0, 2]])
+    ratios = np.array(ratios)
+    assert len(ratios) > 10
+    assert 0.89 < ratios.min() < 0.96
+    assert 1.04 < ratios.max() < 1.11
+    assert np.abs(np.corrcoef(ratios.T)[0, 1]) < 0.7
+
+
+@pytest.mark.parametrize('value', [0, 119, 255])
+def test_uniform_photographs_stay_uniform_with_all_options(value):
+    image = np.full((50, 50, 3), value, np.uint8)
+    options = dict(scale=(0.4, 1), fringes=0.1, in_focus=0.5, soft_in_focus=0.5)
+    for index in range(10):
+        for depth in (None, depth_map(50, 50)):
+            plain = dict(PLAIN, max_cutouts=3, highlights=4)
+            result = sample(index, image, depth, crop_size=32, **plain, **options)
+            assert (result['img'] == value).all()
+            assert (result['gt'] == value).all()
+
+
 def test_blur_grows_with_the_radius():
     image = np.zeros((64, 64, 3), np.uint8)
     image[::4] = 255
@@ -341,12 +531,26 @@ def test_in_mmagics_pipeline():
         ('jpeg_quality', (0, 70)),
         ('jpeg_quality', (50, 101)),
         ('seed', -1),
+        ('scale', (0, 1)),
+        ('scale', (0.8, 0.5)),
+        ('scale', (0.5, 1.1)),
+        ('gain', (0, 1)),
+        ('gain', (1.1, 0.9)),
+        ('color_gain', -0.1),
+        ('fringes', 1.1),
+        ('soft_in_focus', 0.5),
     ],
     ids=str,
 )
 def test_options_out_of_range_are_refused(option, value):
     with pytest.raises(ValueError, match=f'{option}.* (be|must)'):
         SyntheticDefocus(**{option: value})
+
+
+@pytest.mark.parametrize('share', [-0.1, 1.5])
+def test_impossible_share_of_soft_scenes(share):
+    with pytest.raises(ValueError, match=f'soft_in_focus must be in .*, got {share}'):
+        SyntheticDefocus(in_focus=0.5, soft_in_focus=share)
 
 
 def test_depth_of_another_size_is_refused():

@@ -26,7 +26,7 @@ class Layer(NamedTuple):
     """One surface of a scene.
 
     Attributes:
-        color (np.ndarray): (H, W, 3) float32, linear light, 1 = white; more is allowed.
+        color (np.ndarray): (H, W, C) float32, linear light, 1 = white; more is allowed.
         radius (np.ndarray | float): Signed radius of its blur in pixels, (H, W) or one
             for all.
         alpha (np.ndarray, optional): What the surface covers, (H, W) in [0, 1].
@@ -92,7 +92,7 @@ def render(
             weights add up to one. Default: its centre alone.
 
     Returns:
-        np.ndarray: (H − 2 margin, W − 2 margin, 3) float32, linear light.
+        np.ndarray: (H − 2 margin, W − 2 margin, C) float32, linear light.
 
     Raises:
         ValueError: If ``margin`` is less than the reach of the blur, or the first layer
@@ -103,8 +103,8 @@ def render(
     needed = needed_margin(layers, aperture)
     if margin < needed:
         raise ValueError(f'margin must be at least {needed}, got {margin}')
-    height, width = layers[0].color.shape[:2]
-    seen = np.zeros((3, height, width), np.float32)
+    height, width, colors = layers[0].color.shape
+    seen = np.zeros((colors, height, width), np.float32)
     for layer in layers:
         if layer.alpha is None or layer.alpha.any():
             color, alpha = _blur(layer, aperture, zones or (Zone(),))
@@ -181,25 +181,24 @@ def field_zones(height: int, width: int, margin: int, spacing: int = 256) -> lis
 def _blur(
     layer: Layer, aperture: Aperture, zones: Sequence[Zone]
 ) -> tuple[np.ndarray, np.ndarray | float]:
-    """Blurred colour times cover (3, H, W), and blurred cover, (H, W) or one."""
+    """Blurred colour times cover (C, H, W), and blurred cover, (H, W) or one."""
     low, high = _span(layer)
     alone = low == high and len(zones) == 1
     # Colour times cover, cover if there are holes, and a plane of ones: points of
     # different blur do not add up to white exactly, which it tells.
-    light = np.ones(
-        (3 + (layer.alpha is not None) + (not alone), *layer.color.shape[:2]),
-        np.float32,
-    )
-    light[:3] = layer.color.transpose(2, 0, 1)
+    *size, colors = layer.color.shape
+    planes = colors + (layer.alpha is not None) + (not alone)
+    light = np.ones((planes, *size), np.float32)
+    light[:colors] = layer.color.transpose(2, 0, 1)
     if layer.alpha is not None:
-        light[:3] *= layer.alpha
-        light[3] = layer.alpha
+        light[:colors] *= layer.alpha
+        light[colors] = layer.alpha
     blurred = _spread(light, layer.radius, (low, high), aperture, zones)
     if not alone:
         blurred[:-1] /= np.maximum(blurred[-1], 1e-4)
     if layer.alpha is None:
-        return blurred[:3], 1.0
-    return blurred[:3], np.clip(blurred[3], 0, 1)
+        return blurred[:colors], 1.0
+    return blurred[:colors], np.clip(blurred[colors], 0, 1)
 
 
 def _spread(

@@ -38,7 +38,7 @@ def short_name(path):
         (
             MODELS,
             'INRAtomBank DuplexConvLSTM InverseFilterHead UNet TappedBackbone INIKNet '
-            'MultiScaleRestorer FrequencyLoss LPIPSLoss MultiScaleLoss '
+            'MultiScaleRestorer FrequencyLoss LPIPSLoss MatchedLoss MultiScaleLoss '
             'PerSizeINRAtomBank MatrixAtomBank ConvNeck TappedBackbone '
             'UnidirectionalConvLSTM UnidirectionalINIKNet',
         ),

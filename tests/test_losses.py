@@ -4,7 +4,8 @@ import torch
 from mmagic.registry import MODELS
 from torch import nn
 
-from mmagic_inik.losses import FrequencyLoss, MultiScaleLoss
+from mmagic_inik.losses import FrequencyLoss, MatchedLoss, MultiScaleLoss
+from mmagic_inik.losses.matched_loss import match_brightness
 
 
 def _noise(*shape, seed=0, dtype=torch.float32):
@@ -167,3 +168,66 @@ def test_multi_scale_from_config():
     assert values['loss_fd'].item() == pytest.approx(0.1 * _distance(a, b), rel=1e-5)
     expected = ((a - b) ** 2).mean().item()
     assert values['loss_mse'].item() == pytest.approx(expected, rel=1e-5)
+
+
+def _images(dtype=torch.float64):
+    target = _noise(2, 3, 7, 9, dtype=dtype)
+    pred = 0.5 * target + 0.3 * _noise(2, 3, 7, 9, seed=1, dtype=dtype) + 0.1
+    return pred, target
+
+
+def test_matched_brightness_is_least_squares():
+    pred, target = _images()
+    matched = match_brightness(pred, target)
+    for image, sharp, ours in zip(pred, target, matched, strict=True):
+        for x, y, z in zip(image.numpy(), sharp.numpy(), ours.numpy(), strict=True):
+            system = np.stack([x.ravel(), np.ones(x.size)], 1)
+            solution, *_ = np.linalg.lstsq(system, y.ravel(), rcond=None)
+            np.testing.assert_allclose(z.ravel(), system @ solution, atol=1e-12)
+
+
+@pytest.mark.parametrize('loss', [nn.MSELoss(), nn.L1Loss(), FrequencyLoss()])
+def test_matched_loss_does_not_see_brightness(loss):
+    pred, target = _images()
+    matched = MatchedLoss(loss)
+    expected = matched(pred, target)
+    assert 0 < expected < loss(pred, target)
+    gain = torch.tensor([0.5, 0.9, 1.3], dtype=torch.float64)[:, None, None]
+    other = gain * pred + torch.tensor([0.1, 0.0, -0.2])[:, None, None]
+    assert matched(other, target).item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_matched_loss_gradient_leaves_brightness_alone():
+    pred, target = _images()
+    pred.requires_grad_()
+    assert torch.autograd.gradcheck(MatchedLoss(nn.MSELoss()), (pred, target))
+    MatchedLoss(nn.MSELoss())(pred, target).backward()
+    offsets, scales = pred.grad.sum((2, 3)), (pred.grad * pred).sum((2, 3))
+    assert pred.grad.abs().max() > 1e-4
+    assert max(offsets.abs().max(), scales.abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_matched_loss_of_flat_images_is_finite(dtype):
+    pred = torch.full((1, 3, 8, 8), 0.4, dtype=dtype, requires_grad=True)
+    target = _noise(1, 3, 8, 8, dtype=dtype)
+    loss = MatchedLoss(nn.MSELoss())(pred, target)
+    loss.backward()
+    variance = target.float().var((2, 3), unbiased=False).mean()
+    assert loss.item() == pytest.approx(variance.item(), rel=1e-4)
+    assert loss.dtype == torch.float32
+    assert pred.grad.isfinite().all()
+
+
+def test_matched_loss_from_config():
+    loss = MODELS.build(
+        dict(
+            type='MultiScaleLoss',
+            losses=dict(matched=dict(type='MatchedLoss', loss=dict(type='MSELoss'))),
+        )
+    )
+    pred, target = _images(torch.float32)
+    expected = 2 * ((match_brightness(pred, target) - target) ** 2).mean()
+    assert loss([pred, pred], target)['loss_matched'].item() == pytest.approx(
+        expected.item()
+    )

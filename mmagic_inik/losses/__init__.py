@@ -4,6 +4,7 @@ from .alternating_loss import AlternatingLoss
 from .edge_loss import EdgeLoss
 from .frequency_loss import FrequencyLoss
 from .lpips_loss import LPIPSLoss
+from .matched_loss import MatchedLoss
 from .multi_scale_loss import MultiScaleLoss
 from .ssim_loss import SSIMLoss
 
@@ -12,6 +13,7 @@ __all__ = [
     'EdgeLoss',
     'FrequencyLoss',
     'LPIPSLoss',
+    'MatchedLoss',
     'MultiScaleLoss',
     'SSIMLoss',
 ]

@@ -2,10 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
 
-.PHONY: env test demo lint clean
+.PHONY: env restore-env test demo lint clean
 
 env: ## .venv with the versions that work
 	@$(PYTHON) tools/setup_env.py
+
+restore-env: ## .venv for restoring photos alone: mmagic-inik restore
+	@$(PYTHON) tools/setup_env.py --light
 
 test: env ## tests and doctests, on two processes
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup

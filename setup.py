@@ -8,8 +8,21 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 # A bound without a remark keeps the tested minor version.
+# Restoring, and the networks as such.
 INSTALL_REQUIRES = [
     'torch>=2.6,<2.12',  # 2.6: torch.load is weights_only by default
+    'numpy>=1.24,<3',
+    'opencv-python-headless>=4.8,<5',
+    'pillow>=10',
+    'tifffile>=2023.2.2',
+    'av>=10',  # FFmpeg: tells damaged JPEGs
+    'lazy-loader>=0.4',
+    'natsort>=8',
+    'tqdm>=4.60',
+]
+
+# Training, testing, measuring: MMagic and what it imports.
+MMAGIC_REQUIRES = [
     'torchvision>=0.21,<0.27',
     'mmengine>=0.10.5,<0.11',
     'mmcv>=2.0,<2.2',  # MMagic asserts < 2.2
@@ -19,11 +32,7 @@ INSTALL_REQUIRES = [
     'opencv-python>=4.8,<4.12',  # 4.12 needs NumPy 2
     'opencv-python-headless<4.12',
     'opencv-contrib-python<4.12',
-    'pillow>=10',
     'scikit-image>=0.22,<0.26',
-    'natsort>=8',
-    'tifffile>=2023.2.2',
-    'av>=10',  # FFmpeg: tells damaged JPEGs
     'scipy>=1.10',
     'matplotlib>=3.7',
     # Imported by mmagic, with bounds that mmagic itself does not declare.
@@ -47,9 +56,12 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['mmagic_inik', 'mmagic_inik.*']),
-    package_data={'mmagic_inik': ['weights/*']},
+    # In `.mim`, where MMagic's mim looks, are links to configs and tools.
+    package_data={'mmagic_inik': ['weights/*', '.mim/*.yml', '.mim/**/*.*']},
+    entry_points={'console_scripts': ['mmagic-inik = mmagic_inik.command:main']},
     install_requires=INSTALL_REQUIRES,
     extras_require={
+        'mmagic': MMAGIC_REQUIRES,
         'demo': ['scikit-learn>=1.3'],
         'tests': ['pytest>=8', 'pytest-xdist>=3', 'scikit-learn>=1.3'],
         'lint': ['ruff', 'codespell', 'pre-commit'],

@@ -113,11 +113,14 @@ def find_modules_of(config: str | None) -> None:
             sys.path.append(folder)
 
 
-def check_device(device: str) -> None:
+def check_device(device: str | None) -> str:
     """Refuse a device that PyTorch cannot use here.
 
     Args:
-        device (str): As after ``--device``.
+        device (str, optional): As after ``--device``. None: choose one.
+
+    Returns:
+        str: The same; of None, ``'cuda'`` where there is a GPU, else ``'cpu'``.
 
     Raises:
         InputError: Says why.
@@ -126,6 +129,8 @@ def check_device(device: str) -> None:
 
     from .errors import InputError
 
+    if device is None:
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
     try:
         torch.empty(0, device=device)
     except (AssertionError, RuntimeError) as error:
@@ -133,6 +138,7 @@ def check_device(device: str) -> None:
             f'--device {device} cannot be used ({str(error).splitlines()[0]}); give '
             'cpu, or cuda where there is a GPU'
         ) from error
+    return device
 
 
 def keep_paths_whole() -> None:

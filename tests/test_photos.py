@@ -12,8 +12,8 @@ import skimage.data
 import tifffile
 from PIL import Image
 
-from mmagic_inik.datasets.photos import EXTENSIONS, photo_size, read_photo
 from mmagic_inik.errors import InputError
+from mmagic_inik.photos import EXTENSIONS, photo_size, read_photo
 
 HEIGHT, WIDTH = 5, 7
 # EXIF orientation → what a viewer does to the stored pixels.

@@ -85,6 +85,36 @@ def test_complete_environment_is_left_alone(setup_env, tmp_path, monkeypatch):
     setup_env.build(tmp_path / 'venv')
 
 
+def test_full_environment_serves_for_a_light_one(setup_env, tmp_path, monkeypatch):
+    venv = tmp_path / 'venv'
+    venv.mkdir()
+    stamp = venv / '.complete'
+    checked = []
+    monkeypatch.setattr(
+        setup_env, 'check_machine', lambda venv, light: checked.append(light)
+    )
+    stamp.write_text(setup_env.fingerprint())
+    setup_env.build(venv, light=True)
+    stamp.write_text(setup_env.fingerprint(light=True))
+    setup_env.build(venv, light=True)
+    assert not checked
+    with pytest.raises(AssertionError, match='a step was started'):
+        setup_env.build(venv)
+    assert checked == [False]
+
+
+def test_light_environment_needs_no_compiler(setup_env, tmp_path, monkeypatch):
+    monkeypatch.setenv('CXX', 'no-such-compiler')
+    steps = []
+    monkeypatch.setattr(
+        setup_env, 'run', lambda title, command, *_: steps.append(command)
+    )
+    monkeypatch.setattr(setup_env.Path, 'replace', lambda *_: None)
+    setup_env.build(tmp_path / 'venv', light=True)
+    installed = [step for step in steps if 'install' in map(str, step)]
+    assert [step[-2:] for step in installed] == [['-e', ROOT]]
+
+
 def test_other_pins_make_another_environment(setup_env, tmp_path, monkeypatch):
     before = setup_env.fingerprint()
     changed = tmp_path / 'constraints.txt'
@@ -135,7 +165,8 @@ def test_setup_py_is_short_and_bounds_every_pin(monkeypatch):
     for line in (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines():
         name, _, version = line.split('#')[0].strip().partition('==')
         pins[name.lower().replace('_', '-')] = version
-    for text in given['install_requires']:
+    extras = given['extras_require']
+    for text in [*given['install_requires'], *extras['mmagic']]:
         requirement = Requirement(text)
         pin = pins[requirement.name.lower().replace('_', '-')]
         assert requirement.specifier.contains(pin), text

@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch.utils.data import DataLoader, Dataset
 
 from mmagic_inik.datasets import SyntheticDefocus
-from mmagic_inik.datasets.photos import read_photo
+from mmagic_inik.photos import read_photo
 
 DATA = Path(__file__).parents[2] / 'shared' / 'data'
 # No noise, nothing in front, nothing above white, no JPEG.

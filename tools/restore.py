@@ -11,28 +11,20 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar
 from natsort import natsorted
+from tqdm import tqdm
 
-from mmagic_inik.datasets import photo_size
-from mmagic_inik.datasets.photos import EXTENSIONS
+from mmagic_inik import restoration
 from mmagic_inik.errors import InputError
 from mmagic_inik.launch import check_device
-from mmagic_inik.models.restorer import DEFAULT_OVERLAP, DTYPES, MultiScaleRestorer
-from mmagic_inik.restoration import (
-    describe_shipped,
-    encode_photo,
-    load_restorer,
-    open_photo,
-    restore,
-    write_whole,
-)
+from mmagic_inik.options import DEFAULT_OVERLAP, DTYPES
+from mmagic_inik.photos import EXTENSIONS, photo_size
+
+if TYPE_CHECKING:
+    from mmagic_inik.models import Restorer
 
 
 class Job(NamedTuple):
@@ -55,24 +47,26 @@ class PhotosBar:
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._total = sum(job.pixels for job in jobs)
         self._before = 0
-        self._bar = ProgressBar(100, file=sys.stderr)
+        self._bar = tqdm(total=100, unit='%', file=sys.stderr)
 
     def advance(self, job: Job, done: int, total: int) -> None:
         """Show that some of a photo's pieces are done."""
         percent = 100 * (self._before + job.pixels * done / total) / self._total
         # Never back, as when a photo is begun again with smaller pieces.
-        if int(percent) > self._bar.completed:
-            self._bar.update(int(percent) - self._bar.completed)
+        if int(percent) > self._bar.n:
+            self._bar.update(int(percent) - self._bar.n)
 
     def finish(self, job: Job) -> None:
         """Leave a photo behind, restored or not."""
         self.advance(job, 1, 1)
         self._before += job.pixels
+        if self._before == self._total:
+            self._bar.close()
 
 
 def say(sentence: object) -> None:
-    """Print below the bar, which goes on in the next line."""
-    print(f'\n{sentence}', file=sys.stderr)
+    """Print above the bar, which goes on in the next line."""
+    tqdm.write(str(sentence), file=sys.stderr)
 
 
 def find_photos(given: Path, out: Path) -> Iterator[tuple[Path, Path]]:
@@ -158,13 +152,13 @@ def _check_target(photo, target, taken, photos, force) -> None:
 
 
 def restore_all(
-    jobs: Sequence[Job], restorer: MultiScaleRestorer, args: argparse.Namespace
+    jobs: Sequence[Job], restorer: 'Restorer', args: argparse.Namespace
 ) -> int:
     """Restore photos; what cannot be restored is reported, and the others go on.
 
     Args:
         jobs (Sequence[Job]): Photos.
-        restorer (MultiScaleRestorer): Network.
+        restorer (Restorer): Network.
         args (argparse.Namespace): With ``tile``, ``overlap`` and ``dtype``.
 
     Returns:
@@ -173,8 +167,8 @@ def restore_all(
     bar, count = PhotosBar(jobs), 0
     for job in jobs:
         try:
-            photo = open_photo(job.photo)
-            restored = restore(
+            photo = restoration.open_photo(job.photo)
+            restored = restoration.restore(
                 photo.pixels,
                 restorer,
                 args.tile,
@@ -182,7 +176,9 @@ def restore_all(
                 args.dtype,
                 lambda done, total, job=job: bar.advance(job, done, total),
             )
-            write_whole(job.target, encode_photo(photo, restored))
+            restoration.write_whole(
+                job.target, restoration.encode_photo(photo, restored)
+            )
             count += 1
             if photo.remarks:
                 say(f'{job.photo}: {"; ".join(photo.remarks)}.')
@@ -227,7 +223,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f'pixels that neighbouring pieces share (default: {DEFAULT_OVERLAP})',
     )
     parser.add_argument(
-        '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
+        '--device', help='cpu or cuda (default: cuda where there is a GPU)'
     )
     parser.add_argument(
         '--dtype', choices=DTYPES, default='float32', help='of convolutions'
@@ -241,11 +237,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         args.tile = None
     if args.out.exists() and not args.out.is_dir():
         raise InputError(f'--out {args.out} is no folder; name one, or a new one')
-    check_device(args.device)
+    args.device = check_device(args.device)
     return args
 
 
-def try_out(restorer: MultiScaleRestorer, args: argparse.Namespace) -> None:
+def try_out(restorer: 'Restorer', args: argparse.Namespace) -> None:
     """Refuse options that the network cannot work with.
 
     Raises:
@@ -256,7 +252,9 @@ def try_out(restorer: MultiScaleRestorer, args: argparse.Namespace) -> None:
         tile = args.tile
         if tile == 'auto':
             tile = 1024 * restorer.size_divisor
-        restore(np.zeros((32, 32), np.uint8), restorer, tile, args.overlap, args.dtype)
+        restoration.restore(
+            np.zeros((32, 32), np.uint8), restorer, tile, args.overlap, args.dtype
+        )
     except (RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
@@ -267,8 +265,6 @@ def try_out(restorer: MultiScaleRestorer, args: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    MMLogger.get_instance('restore', log_level='ERROR')
-    init_default_scope('mmagic')
     try:
         args = parse_arguments(arguments)
         jobs, refused = plan(args.photos, args.out, args.force)
@@ -276,9 +272,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f'{error}.', file=sys.stderr)
         done = 0
         if jobs:
-            restorer = load_restorer(args.config, args.checkpoint, args.device)
+            restorer = restoration.load_restorer(
+                args.config, args.checkpoint, args.device
+            )
             if args.config is None:
-                print(f'Restoring with {describe_shipped()}.', file=sys.stderr)
+                print(
+                    f'Restoring with {restoration.describe_shipped()}.', file=sys.stderr
+                )
             try_out(restorer, args)
             done = restore_all(jobs, restorer, args)
     except InputError as error:

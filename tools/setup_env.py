@@ -2,7 +2,8 @@
 
 `make env` calls this. It checks the machine before it downloads anything, compiles
 mmcv's operators once per machine into a wheel cache of our own, and returns within a
-second when the environment is already complete.
+second when the environment is already complete. `make restore-env` calls it with
+--light: what restores photos, without MMagic, and so without a compiler.
 """
 
 import argparse
@@ -20,8 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / 'requirements' / 'constraints.txt'
 PYTHON_VERSION = (3, 11)
-# Measured: .venv 6.5 GB, downloaded and unpacked wheels in flight 4 GB.
+# Measured: .venv 6.5 GB, downloaded and unpacked wheels in flight 4 GB; light 4.4 GB,
+# and 3 GB in flight.
 DISK_GB = 11
+LIGHT_DISK_GB = 8
 HEARTBEAT_SECONDS = 60
 
 
@@ -29,8 +32,9 @@ class SetupError(Exception):
     """One sentence: what is wrong and the cure."""
 
 
-def check_machine(venv):
+def check_machine(venv, light=False):
     """Refuse, in one line, a machine on which the set-up cannot end well."""
+    target = 'restore-env' if light else 'env'
     if sys.platform != 'linux' or platform.machine() != 'x86_64':
         raise SetupError(
             'the pinned packages are for Linux on x86_64; this is '
@@ -40,7 +44,7 @@ def check_machine(venv):
         raise SetupError(
             f'Python 3.11 is needed, but {sys.executable} is '
             f'{platform.python_version()}; install python3.11 or name one: '
-            'make env PYTHON=/path/to/python3.11'
+            f'make {target} PYTHON=/path/to/python3.11'
         )
     try:
         import ensurepip  # noqa: F401
@@ -50,18 +54,25 @@ def check_machine(venv):
             f'{sys.executable} lacks the {error.name} module; '
             'on Debian and Ubuntu: apt install python3.11-venv'
         ) from None
+    if not light:
+        check_headers()
+        check_compiler(os.environ.get('CXX', 'c++'))
+    # A complete or half-built .venv already holds part of what is needed.
+    needed, held = (LIGHT_DISK_GB, 4) if light else (DISK_GB, 5)
+    free = shutil.disk_usage(ROOT).free / 1e9 + (held if venv.exists() else 0)
+    if free < needed:
+        raise SetupError(
+            f'{ROOT} has {free:.1f} GB free, the environment needs {needed} GB'
+        )
+
+
+def check_headers():
+    """Refuse a Python against which nothing can be compiled."""
     header = Path(sysconfig.get_path('include')) / 'Python.h'
     if not header.exists():
         raise SetupError(
             f'{header} is missing, without which mmcv cannot be compiled; '
             'on Debian and Ubuntu: apt install python3.11-dev'
-        )
-    check_compiler(os.environ.get('CXX', 'c++'))
-    # A complete or half-built .venv already holds part of what is needed.
-    free = shutil.disk_usage(ROOT).free / 1e9 + (5 if venv.exists() else 0)
-    if free < DISK_GB:
-        raise SetupError(
-            f'{ROOT} has {free:.1f} GB free, the environment needs {DISK_GB} GB'
         )
 
 
@@ -85,9 +96,10 @@ def check_compiler(compiler):
         )
 
 
-def fingerprint():
+def fingerprint(light=False):
     """Everything the environment depends on, as one hash."""
-    digest = hashlib.sha256(f'{ROOT} {sys.version} {sys.base_prefix}'.encode())
+    place = f'{ROOT} {sys.version} {sys.base_prefix}{" light" * light}'
+    digest = hashlib.sha256(place.encode())
     for path in (CONSTRAINTS, ROOT / 'setup.py', Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -177,15 +189,16 @@ def pinned(package):
     raise SetupError(f'{CONSTRAINTS} pins no version of {package}')
 
 
-def build(venv):
-    """Create or complete the environment."""
+def build(venv, light=False):
+    """Create or complete the environment; a full one serves for a light one."""
     python = venv / 'bin' / 'python'
     stamp = venv / '.complete'
-    wanted = fingerprint()
-    if stamp.exists() and stamp.read_text() == wanted:
+    wanted = fingerprint(light)
+    if stamp.exists() and stamp.read_text() in {wanted, fingerprint()}:
         return
-    check_machine(venv)
-    print(f'Building {venv}: about 15 min on 2 cores, 4 min of it downloads.')
+    check_machine(venv, light)
+    minutes = '3 min' if light else '15 min on 2 cores, 4 min of it downloads'
+    print(f'Building {venv}: about {minutes}.')
     log = venv / 'setup.log'
     venv.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
@@ -197,6 +210,19 @@ def build(venv):
     )
     venv.with_suffix('.log').replace(log)
     pip = [python, '-m', 'pip', 'install', '-c', CONSTRAINTS]
+    (install_light if light else install_all)(python, pip, log)
+    stamp.write_text(wanted)
+    print(f'{venv} is complete.')
+
+
+def install_light(python, pip, log):
+    """What restores photos."""
+    run('PyTorch and what reads photos (3 GB)', [*pip, '-e', ROOT], log)
+    run('importing it', [python, '-c', 'import mmagic_inik.models'], log)
+
+
+def install_all(python, pip, log):
+    """MMagic and all it imports, tests and demo."""
     run(
         'PyTorch with CUDA and the build tools (about 2 min, 3 GB)',
         [*pip, 'pip', 'setuptools', 'wheel', 'ninja', 'psutil']
@@ -207,7 +233,7 @@ def build(venv):
     run(
         'MMagic and the packages it imports (about 3 min)',
         # The build tools above are pinned; an isolated build would fetch others.
-        [*pip, '--no-build-isolation', wheel, '-e', f'{ROOT}[demo,tests,lint]'],
+        [*pip, '--no-build-isolation', wheel, '-e', f'{ROOT}[mmagic,demo,tests,lint]'],
         log,
     )
     run('checking that the versions fit', [python, '-m', 'pip', 'check'], log)
@@ -216,16 +242,16 @@ def build(venv):
         [python, '-c', 'from mmagic.utils import register_all_modules as r; r()'],
         log,
     )
-    stamp.write_text(wanted)
-    print(f'{venv} is complete.')
 
 
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--venv', type=Path, default=ROOT / '.venv')
+    parser.add_argument('--light', action='store_true', help='only to restore photos')
+    args = parser.parse_args()
     try:
-        build(parser.parse_args().venv.resolve())
+        build(args.venv.resolve(), args.light)
     except SetupError as error:
         sys.exit(f'set-up: {error}')
 

@@ -23,9 +23,9 @@ from torch import nn
 
 from mmagic_inik.benchmark.contenders import build_contender
 from mmagic_inik.datasets import photo_size, read_photo
-from mmagic_inik.datasets.photos import EXTENSIONS
 from mmagic_inik.errors import InputError
 from mmagic_inik.launch import check_device
+from mmagic_inik.photos import EXTENSIONS
 from mmagic_inik.visualization import (
     HeadWatch,
     Prediction,

@@ -1,7 +1,7 @@
 """Data sets of defocused photographs, registered in MMagic's DATASETS."""
 
+from ..photos import photo_size, read_photo
 from .defocus_pairs import DefocusPairDataset, LoadDefocusPair
-from .photos import photo_size, read_photo
 from .sampling import RepeatingSampler
 from .sharp_photos import LoadSharpPhoto, SharpPhotoDataset
 from .synthetic import SyntheticDefocus

@@ -11,9 +11,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from ..errors import InputError
+from ..photos import photo_size, read_photo
 from .layouts import PRESETS, SPLITS, find_layout, make_layout
 from .pairing import Pair, find_pairs, find_views, hold_out
-from .photos import photo_size, read_photo
 
 MAX_REPORTED = 50
 # What an item can hold, the input first, and what messages call it.

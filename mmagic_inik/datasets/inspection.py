@@ -8,8 +8,8 @@ import numpy as np
 from skimage.metrics import peak_signal_noise_ratio
 
 from ..errors import InputError
+from ..photos import read_photo
 from .pairing import Pair
-from .photos import read_photo
 
 # Different scenes rarely agree better, one scene out of focus rarely worse.
 SUSPICIOUS_DB = 10.0

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from natsort import natsorted
 
 from ..errors import InputError
-from .photos import EXTENSIONS
+from ..photos import EXTENSIONS
 
 SPLITS = ('train', 'val', 'test')
 PAIR_BY = ('name', 'order', 'key', 'manifest')

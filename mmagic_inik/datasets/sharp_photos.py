@@ -12,10 +12,10 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from ..errors import InputError
+from ..photos import EXTENSIONS, check_png, photo_size, read_photo
 from .defocus_pairs import SPLITS, refuse
 from .holding_out import held_out
 from .layouts import Layout, photos_of
-from .photos import EXTENSIONS, check_png, photo_size, read_photo
 
 
 @DATASETS.register_module()

@@ -23,5 +23,5 @@ __all__ = [
     'load_weights',
     'small_state',
     'spread_data_options',
-'Bfloat16OptimWrapper',
+    'Bfloat16OptimWrapper',
 ]

@@ -1,8 +1,9 @@
 """Losses that take turns in the course of training."""
 
-from mmagic.registry import MODELS
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
+
+from ..registry import MODELS
 
 
 def iterations_done() -> int:

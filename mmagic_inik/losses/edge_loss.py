@@ -2,8 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
 from torch import Tensor, nn
+
+from ..registry import MODELS
 
 _BINOMIAL = (0.05, 0.25, 0.4, 0.25, 0.05)
 

@@ -1,8 +1,9 @@
 """Distance in the frequency domain."""
 
 import torch
-from mmagic.registry import MODELS
 from torch import Tensor, nn
+
+from ..registry import MODELS
 
 
 @MODELS.register_module()

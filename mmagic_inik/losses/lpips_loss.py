@@ -1,9 +1,9 @@
 """Perceptual distance as a training loss."""
 
-from mmagic.registry import MODELS
 from torch import Tensor, nn
 
 from ..lpips_network import MIN_SIDES, lpips_distance
+from ..registry import MODELS
 
 
 @MODELS.register_module()

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from mmagic.registry import MODELS
 from torch import Tensor, nn
+
+from ..registry import MODELS
 
 
 @MODELS.register_module()

@@ -2,8 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
 from torch import Tensor, nn
+
+from ..registry import MODELS
 
 _SIDE, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2

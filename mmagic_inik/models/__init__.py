@@ -1,6 +1,6 @@
-"""The network's parts, registered in MMagic's MODELS.
+"""The network's parts, which MMagic's MODELS gets as well; torch is all they need.
 
-``MultiScaleRestorer`` is imported by the package itself, since it needs all of MMagic.
+``MultiScaleRestorer`` is not among them, since it needs all of MMagic.
 """
 
 from . import peers
@@ -10,6 +10,7 @@ from .conv_neck import ConvNeck
 from .duplex_conv_lstm import ConvLSTMCell, DuplexConvLSTM
 from .iniknet import INIKNet
 from .inverse_filter_head import InverseFilterHead
+from .prediction import Restorer
 from .tapped_backbone import TappedBackbone
 from .unet import UNet
 from .unidirectional import UnidirectionalConvLSTM, UnidirectionalINIKNet
@@ -23,6 +24,7 @@ __all__ = [
     'InverseFilterHead',
     'MatrixAtomBank',
     'PerSizeINRAtomBank',
+    'Restorer',
     'TappedBackbone',
     'UNet',
     'UnidirectionalConvLSTM',

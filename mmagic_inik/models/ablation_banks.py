@@ -2,11 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..registry import MODELS
 from .atom_banks import CENTERS, INRAtomBank, checked_sizes
+from .base_module import BaseModule
 
 # Standard deviation of an INR's values at its start, before 9/M².
 _START = 0.37

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+from ..registry import MODELS
+from .base_module import BaseModule
 
 FREQUENCIES = ('linspace', 'uniform')
 CENTERS = ('zero', 'delta')

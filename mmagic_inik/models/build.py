@@ -1,13 +1,21 @@
 """Parts are given as configs or as modules."""
 
-from mmagic.registry import MODELS
 from torch import nn
+
+from ..registry import MODELS
 
 
 def build_part(part: dict | nn.Module) -> nn.Module:
     """Build a config; pass a built module on.
 
-    Building a config imports all of ``mmagic.models``; modules also serve where only
-    torch, mmengine and mmcv-lite are installed.
+    Args:
+        part (dict | nn.Module): ``type`` names one of our parts, or of MMagic's, which
+            imports all of ``mmagic.models``.
+
+    Returns:
+        nn.Module: The part.
+
+    Raises:
+        MissingPackageError: If it is one of MMagic's, which is not installed.
     """
     return MODELS.build(part) if isinstance(part, dict) else part

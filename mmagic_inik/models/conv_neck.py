@@ -1,9 +1,9 @@
 """A neck of convolutions, with which the ConvLSTMs are compared."""
 
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..registry import MODELS
+from .base_module import BaseModule
 from .duplex_conv_lstm import ChannelNorm
 from .layers import ResBlocks
 

@@ -2,11 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..ops import gated_update, using_references
+from ..registry import MODELS
+from .base_module import BaseModule
 from .layers import ResBlocks
 
 CELL_STATES = ('recurrent', 'feature')

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..registry import MODELS
+from .base_module import BaseModule
 from .build import build_part
 
 

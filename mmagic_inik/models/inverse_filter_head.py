@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..ops import inverse_filter
+from ..registry import MODELS
+from .base_module import BaseModule
 from .build import build_part
 
 FUSIONS = ('conv', 'sum')

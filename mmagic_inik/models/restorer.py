@@ -1,27 +1,18 @@
 """MMagic's view of the networks: losses in training, predictions in testing."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
-from functools import partial
-
-import torch
 from mmagic.models.base_models import BaseEditModel
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from ..options import DEFAULT_OVERLAP
 from .build import build_part
-from .padding import extend_sides
-from .tiling import check_tile, in_tiles
-
-DTYPES = ('float32', 'bfloat16', 'float16')
-# Pixels: see README, and benchmarks/overlap.py, which measures it.
-DEFAULT_OVERLAP = 64
+from .prediction import Predicting, as_rgb, check_sides
 
 
 @MODELS.register_module()
-class MultiScaleRestorer(BaseEditModel):
+class MultiScaleRestorer(Predicting, BaseEditModel):
     """Trains a network on all of its image scales and predicts the finest.
 
     A generator with a method ``forward_scales`` (INIKNet) is trained on every image it
@@ -73,18 +64,14 @@ class MultiScaleRestorer(BaseEditModel):
     ) -> None:
         # BaseEditModel's own constructor would insist on configs and one pixel loss.
         BaseModel.__init__(self, init_cfg=init_cfg, data_preprocessor=data_preprocessor)
-        if min(size_divisor, min_size) < 1:
-            raise ValueError(
-                'size_divisor and min_size must be positive, got '
-                f'{size_divisor} and {min_size}'
-            )
+        check_sides(size_divisor, min_size)
         self.train_cfg = train_cfg
         self.test_cfg = test_cfg
         self.generator = build_part(generator)
         self.loss = build_part(loss)
         self.size_divisor = size_divisor
         self.min_size = min_size
-        self._check_prediction(**self._prediction_options)
+        self.check_prediction(**self._prediction_options)
 
     @property
     def clips_predictions(self) -> bool:
@@ -111,62 +98,6 @@ class MultiScaleRestorer(BaseEditModel):
             Tensor: Shape and type of ``inputs``, not clipped.
         """
         return self.restore(inputs, **self._prediction_options, **kwargs)
-
-    def restore(
-        self,
-        image: Tensor,
-        tile: int | None = None,
-        overlap: int = DEFAULT_OVERLAP,
-        dtype: str = 'float32',
-        progress: Callable[[int, int], None] | None = None,
-        **kwargs,
-    ) -> Tensor:
-        """Restore a batch at the finest scale, whatever ``test_cfg`` says.
-
-        The image may lie on the CPU while the generator is on a GPU: what is given to
-        the generator goes there and comes back, so that with ``tile`` no more than
-        one piece needs room on it.
-
-        Args:
-            image (Tensor): (B, 3 or 1, H, W) in [0, 1], any size.
-            tile (int, optional): Side of the pieces in pixels; no gradients with it.
-                Default: None, the whole image at once.
-            overlap (int): Pixels that neighbouring pieces share. Default: 64.
-            dtype (str): In which to run convolutions: ``'float32'``, ``'bfloat16'`` or
-                ``'float16'``. Default: ``'float32'``.
-            progress (Callable, optional): Called with the numbers of pieces done and of
-                all pieces, after each. Default: None.
-            **kwargs: Passed to the generator.
-
-        Returns:
-            Tensor: Shape, type and device of ``image``, not clipped.
-
-        Raises:
-            ValueError: If ``tile``, ``overlap`` or ``dtype`` cannot be.
-        """
-        self._check_prediction(tile, overlap, dtype)
-        height, width = image.shape[-2:]
-        padded = extend_sides(image, self.size_divisor, self.min_size)
-        network = partial(self._generate, dtype=dtype, **kwargs)
-        if tile is None:
-            restored = network(padded).to(image)
-            if progress is not None:
-                progress(1, 1)
-        else:
-            divisor = self.size_divisor
-            restored = in_tiles(network, padded, tile, overlap, divisor, progress)
-        return restored[..., :height, :width]
-
-    def _generate(self, image: Tensor, dtype: str, **kwargs) -> Tensor:
-        device = next(self.generator.parameters(), image).device
-        rgb = _as_rgb(image.to(device))
-        # Not autocast's own switch, which would end one that surrounds this call.
-        native = dtype == 'float32'
-        cast = partial(torch.autocast, device.type, getattr(torch, dtype))
-        with nullcontext() if native else cast():
-            restored = self.generator(rgb, **kwargs)
-        restored = restored.to(image.dtype)
-        return restored.mean(1, keepdim=True) if image.shape[1] == 1 else restored
 
     def forward_inference(
         self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs
@@ -206,24 +137,9 @@ class MultiScaleRestorer(BaseEditModel):
         Returns:
             dict[str, Tensor]: What ``loss`` returns.
         """
-        inputs, target = _as_rgb(inputs), _as_rgb(data_samples.gt_img)
+        inputs, target = as_rgb(inputs), as_rgb(data_samples.gt_img)
         if hasattr(self.generator, 'forward_scales'):
             predictions = self.generator.forward_scales(inputs, **kwargs)
         else:
             predictions = [self.generator(inputs, **kwargs)]
         return self.loss(predictions, target)
-
-    def _check_prediction(self, tile: int | None, overlap: int, dtype: str) -> None:
-        if dtype not in DTYPES:
-            raise ValueError(f'dtype must be in {DTYPES}, got {dtype!r}')
-        if tile is None:
-            return
-        check_tile(tile, overlap, self.size_divisor)
-        if tile < self.min_size:
-            raise ValueError(
-                f'tile must not be below min_size {self.min_size}, got {tile}'
-            )
-
-
-def _as_rgb(image: Tensor) -> Tensor:
-    return image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image

@@ -5,12 +5,12 @@ from difflib import get_close_matches
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..errors import InputError
+from ..registry import MODELS
+from .base_module import BaseModule
 from .build import build_part
 from .padding import extend_sides
 

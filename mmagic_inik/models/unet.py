@@ -2,10 +2,10 @@
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..registry import MODELS
+from .base_module import BaseModule
 from .layers import ReflectConv2d, ResBlocks
 from .padding import extend_sides
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..registry import MODELS
+from .base_module import BaseModule
 from .duplex_conv_lstm import CELL_STATES, ChannelNorm, ConvLSTMCell, advance, resize
 from .iniknet import INIKNet
 

@@ -1,16 +1,15 @@
 """Restoring somebody's own photographs: arrays, and files as they are."""
 
-from .encoding import encode_photo, write_whole
-from .photo_files import Photo, open_photo
-from .restoring import load_restorer, restore
-from .shipped import describe_shipped
+import lazy_loader
 
-__all__ = [
-    'Photo',
-    'describe_shipped',
-    'encode_photo',
-    'load_restorer',
-    'open_photo',
-    'restore',
-    'write_whole',
-]
+# PyTorch is imported when there is something to restore, not to print a --help.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=['shipped', 'tile_size'],
+    submod_attrs={
+        'encoding': ['encode_photo', 'write_whole'],
+        'photo_files': ['Photo', 'open_photo'],
+        'restoring': ['load_restorer', 'restore'],
+        'shipped': ['describe_shipped'],
+    },
+)

@@ -14,8 +14,8 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from ..datasets import read_photo
 from ..errors import InputError
+from ..photos import read_photo
 
 _FORMATS = ('BMP', 'JPEG', 'PNG', 'TIFF', 'WEBP')
 _TRANSPARENT = ('LA', 'La', 'PA', 'RGBA', 'RGBa')
@@ -63,7 +63,7 @@ def open_photo(path: str | Path) -> Photo:
         Photo: From which :func:`encode_photo` makes such a file again.
 
     Raises:
-        InputError: As :func:`~mmagic_inik.datasets.read_photo`, or if it has several
+        InputError: As :func:`~mmagic_inik.photos.read_photo`, or if it has several
             pages, transparency that would be lost, or damaged metadata.
     """
     path = Path(path)

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.contenders import SIDES_IN_MULTIPLES, build_contender
 from ..errors import InputError
-from ..models.restorer import DEFAULT_OVERLAP, MultiScaleRestorer
+from ..models import Restorer
+from ..options import DEFAULT_OVERLAP
+from ..registry import mmagic_registry
 from .shipped import load_shipped
 from .tile_size import LEAST_TILE, choose_tile
 
@@ -19,7 +20,7 @@ WHITES = {'uint8': 255, 'uint16': 65535, 'float32': 1}
 
 def load_restorer(
     config: str | None = None, checkpoint: str | None = None, device: str = 'cpu'
-) -> MultiScaleRestorer:
+) -> Restorer:
     """Build a network and load its weights, without its data and losses' weights.
 
     Args:
@@ -29,11 +30,12 @@ def load_restorer(
         device (str): As torch names it. Default: ``'cpu'``.
 
     Returns:
-        MultiScaleRestorer: In eval mode on the device. A network of MMagic is given
-        the colours and numbers that it was trained on, and sides that it can take.
+        Restorer: In eval mode on the device. A network of MMagic is given the colours
+        and numbers that it was trained on, and sides that it can take.
 
     Raises:
-        InputError: If config or checkpoint is missing, or they do not fit.
+        InputError: If config or checkpoint is missing, or they do not fit; or a config
+            is given, and MMagic is not installed.
     """
     if config is None and checkpoint is None:
         return load_shipped().to(device)
@@ -45,16 +47,22 @@ def load_restorer(
             f'a {given} is given, {checkpoint or config}, and no {missing}; give both, '
             'or neither for the weights that come with the package'
         )
+    mmagic_registry(f'config {config}')
+    from ..benchmark.contenders import SIDES_IN_MULTIPLES, build_contender
+    from ..models.restorer import MultiScaleRestorer
+
     model = build_contender(config, config, checkpoint, clip=True).module
-    if not isinstance(model, MultiScaleRestorer):
+    if isinstance(model, MultiScaleRestorer):
+        restorer = Restorer(model.generator, model.size_divisor, model.min_size)
+    else:
         divisor = SIDES_IN_MULTIPLES.get(type(model.generator).__name__, 1)
-        model = MultiScaleRestorer(_OfMMagic(model), nn.Identity(), divisor, min_size=1)
-    return model.eval().to(device)
+        restorer = Restorer(_OfMMagic(model), divisor, min_size=1)
+    return restorer.eval().to(device)
 
 
 def restore(
     image: np.ndarray,
-    restorer: MultiScaleRestorer,
+    restorer: Restorer,
     tile: int | str | None = 'auto',
     overlap: int = DEFAULT_OVERLAP,
     dtype: str = 'float32',
@@ -67,7 +75,7 @@ def restore(
     Args:
         image (np.ndarray): (H, W, 3) RGB or (H, W) grey; uint8, uint16, or float32 in
             [0, 1].
-        restorer (MultiScaleRestorer): From :func:`load_restorer`.
+        restorer (Restorer): From :func:`load_restorer`.
         tile (int | str, optional): Side of the pieces that the network is given, in
             pixels; ``'auto'``: as large as the memory allows; None: the whole image.
             Default: ``'auto'``.
@@ -86,8 +94,8 @@ def restore(
         InputError: If the memory does not suffice, or float16 overflows.
 
     Example:
-        >>> from mmagic_inik.models.restorer import MultiScaleRestorer
-        >>> network = MultiScaleRestorer(nn.Identity(), nn.Identity())
+        >>> from mmagic_inik.models import Restorer
+        >>> network = Restorer(nn.Identity())
         >>> restore(np.full((2, 3), 7, np.uint8), network)
         array([[7, 7, 7],
                [7, 7, 7]], dtype=uint8)
@@ -138,7 +146,7 @@ class _OfMMagic(nn.Module):
 @torch.no_grad()
 def _restore(
     photo: Tensor,
-    restorer: MultiScaleRestorer,
+    restorer: Restorer,
     tile: int | str | None,
     overlap: int,
     dtype: str,

@@ -4,18 +4,16 @@ import hashlib
 import json
 from pathlib import Path
 
-from mmagic.registry import MODELS
-from torch import nn
-
-from ..engine import load_weights
+from ..checkpoints import load_weights
 from ..errors import InputError
-from ..models.restorer import MultiScaleRestorer
+from ..models import Restorer
+from ..models.build import build_part
 
 FOLDER = Path(__file__).resolve().parents[1] / 'weights'
 WEIGHTS = FOLDER / 'iniknet_small_synthetic.pth'
 
 
-def load_shipped(weights: Path = WEIGHTS) -> MultiScaleRestorer:
+def load_shipped(weights: Path = WEIGHTS) -> Restorer:
     """Build the shipped network, in eval mode on the CPU.
 
     Args:
@@ -23,7 +21,7 @@ def load_shipped(weights: Path = WEIGHTS) -> MultiScaleRestorer:
             Default: what comes with the package.
 
     Returns:
-        MultiScaleRestorer: Without a loss, in float32.
+        Restorer: In float32.
 
     Raises:
         InputError: If a file is missing, or the weights are not those of the card.
@@ -36,7 +34,7 @@ def load_shipped(weights: Path = WEIGHTS) -> MultiScaleRestorer:
             'describes; install mmagic_inik anew, or give a config and a checkpoint of '
             'your own'
         )
-    restorer = MultiScaleRestorer(MODELS.build(card['generator']), nn.Identity())
+    restorer = Restorer(build_part(card['generator']))
     load_weights(restorer, str(weights))
     return restorer.eval()
 

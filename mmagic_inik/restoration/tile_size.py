@@ -33,7 +33,7 @@ def choose_tile(
     """The largest tile for which there is memory.
 
     Args:
-        restorer (MultiScaleRestorer): On the device that will be used.
+        restorer (Restorer): On the device that will be used.
         height (int): Of the photograph, in pixels.
         width (int): Likewise.
         overlap (int): Pixels that neighbouring pieces share.
@@ -65,7 +65,7 @@ def bytes_per_pixel(restorer: nn.Module, device: torch.device, dtype: str) -> fl
     """Memory that a network takes for each pixel it is given, measured.
 
     Args:
-        restorer (MultiScaleRestorer): On the device.
+        restorer (Restorer): On the device.
         device (torch.device): Where it is.
         dtype (str): In which convolutions run.
 

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...registry import MODELS
+from ..base_module import BaseModule
 from ..padding import extend_sides
 
 SIZES = {'S': 4, 'B': 8, 'L': 16}

@@ -9,10 +9,10 @@ resizes every photo to 1680 × 1120; here sides are extended as everywhere else.
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...registry import MODELS
+from ..base_module import BaseModule
 from ..padding import extend_sides
 from .layers import UpConv, init_as_keras, relu_convs
 

@@ -18,11 +18,11 @@ the products: ``pixel_filter`` adds 49 shifted images instead.
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...ops import pixel_filter
+from ...registry import MODELS
+from ..base_module import BaseModule
 from ..padding import extend_sides
 
 _SLOPE = 0.1

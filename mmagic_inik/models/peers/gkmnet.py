@@ -21,10 +21,10 @@ The release reduces images in 8 bits; here they stay as exact as they are.
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...registry import MODELS
+from ..base_module import BaseModule
 from ..duplex_conv_lstm import resize
 from ..padding import extend_sides
 

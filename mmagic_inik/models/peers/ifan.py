@@ -21,10 +21,10 @@ all 15232 maps of a photo of 1680 × 1120 would be 1.8 GB, those of one iteratio
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...registry import MODELS
+from ..base_module import BaseModule
 from ..padding import extend_sides
 
 FORMS = ('released', 'corrected')

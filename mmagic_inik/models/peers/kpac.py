@@ -17,10 +17,10 @@ this 96 features with 48 kernels for all pixels, which is a plain convolution. A
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...registry import MODELS
+from ..base_module import BaseModule
 from ..padding import extend_sides
 from .layers import DownConv
 

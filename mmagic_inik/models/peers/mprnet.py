@@ -12,11 +12,11 @@ and the weights of bilinear interpolation sum up to one.
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...ops import using_references
+from ...registry import MODELS
+from ..base_module import BaseModule
 from ..padding import extend_sides
 
 # At 1, 1/2 and 1/4 of the size; the last stage adds _EXTRA to the first of them.

@@ -22,10 +22,10 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...registry import MODELS
+from ..base_module import BaseModule
 from ..duplex_conv_lstm import resize
 from ..layers import ReflectConv2d, ResBlock
 from ..padding import extend_sides

@@ -16,11 +16,11 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...ops import pixel_filter
+from ...registry import MODELS
+from ..base_module import BaseModule
 
 _RADII = range(1, 8)
 

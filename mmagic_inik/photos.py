@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..errors import InputError
+from .errors import InputError
 
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 # Told by content, whatever the extension; Pillow would also run PostScript.

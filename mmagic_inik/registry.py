@@ -1,0 +1,143 @@
+"""Our parts by name: without MMagic, and in MMagic's registries where it is used.
+
+Restoring needs none of MMagic, which takes seconds to import. So a part is registered
+here, and MMagic's ``MODELS`` gets it when ``mmagic.registry`` is imported, before or
+after this package. What trains and tests is imported when MMagic's registries are first
+asked for a name, as their own classes are.
+"""
+
+import sys
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+from .errors import MissingPackageError
+
+_MMAGIC = 'mmagic.registry'
+# MMagic's registry → modules of ours with classes for it.
+_LOCATIONS = {
+    # After a network is built comes its checkpoint, which `engine` loads.
+    'MODELS': (
+        'models',
+        'models.restorer',
+        'models.peers.jdrl',
+        'models.peers.training',
+        'losses',
+        'engine',
+    ),
+    'DATASETS': ('datasets',),
+    'TRANSFORMS': ('datasets',),
+    'DATA_SAMPLERS': ('datasets',),
+    'METRICS': ('evaluation',),
+    'HOOKS': ('engine',),
+    'LOOPS': ('engine',),
+    'OPTIM_WRAPPERS': ('engine',),
+}
+
+
+class PartRegistry:
+    """Classes by name, with the two methods of MMEngine's registries that parts need.
+
+    Example:
+        >>> from mmagic_inik.registry import MODELS
+        >>> import mmagic_inik.models
+        >>> MODELS.build(dict(type='UNet', base_channels=4)).ups[0].out_channels
+        4
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[str, type] = {}
+
+    def register_module(self):
+        """Decorator of a class that configs can name, here and in MMagic."""
+
+        def register(part: type) -> type:
+            if part.__name__ in self._parts:
+                raise KeyError(f'{part.__name__} is registered already')
+            self._parts[part.__name__] = part
+            if _MMAGIC in sys.modules:
+                sys.modules[_MMAGIC].MODELS.register_module(module=part)
+            return part
+
+        return register
+
+    def build(self, config: dict):
+        """Build one of our parts, or else one of MMagic's.
+
+        Args:
+            config (dict): ``type``, and the constructor's arguments.
+
+        Returns:
+            nn.Module: The part.
+
+        Raises:
+            MissingPackageError: If it is none of ours, and MMagic is not installed.
+        """
+        # A config may choose another scope than ours.
+        if config.get('type') in self._parts and '_scope_' not in config:
+            arguments = dict(config.items())
+            return self._parts[arguments.pop('type')](**arguments)
+        return mmagic_registry(f'{config.get("type")!r}').MODELS.build(config)
+
+    def give_to(self, registry) -> None:
+        """Register all parts so far in a registry of MMEngine's."""
+        for part in self._parts.values():
+            registry.register_module(module=part)
+
+
+MODELS = PartRegistry()
+
+
+def mmagic_registry(what: str) -> ModuleType:
+    """``mmagic.registry``.
+
+    Args:
+        what (str): That asks for it, for the message.
+
+    Returns:
+        ModuleType: MMagic's registries, which know our parts.
+
+    Raises:
+        MissingPackageError: If MMagic is not installed.
+    """
+    try:
+        return import_module(_MMAGIC)
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(what, error.name) from error
+
+
+class _Connector(MetaPathFinder):
+    """Connects MMagic's registries with ours as soon as they are imported."""
+
+    def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
+        if name != _MMAGIC:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_connect(module: ModuleType) -> None:
+                execute(module)
+                _connect(module)
+
+            spec.loader.exec_module = execute_and_connect
+        return spec
+
+
+def _connect(registries: ModuleType) -> None:
+    MODELS.give_to(registries.MODELS)
+    for name, modules in _LOCATIONS.items():
+        # MMEngine 0.10 takes locations in the constructor alone; another version that
+        # has no such attributes fails here.
+        registry = getattr(registries, name)
+        registry._locations += [f'{__package__}.{module}' for module in modules]
+        registry._imported = False
+
+
+def connect() -> None:
+    """Let MMagic's registries know of our classes, whenever they are imported."""
+    if _MMAGIC in sys.modules:
+        _connect(sys.modules[_MMAGIC])
+    else:
+        sys.meta_path.insert(0, _Connector())

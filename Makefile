@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
 
-.PHONY: env restore-env test demo lint clean
+.PHONY: env restore-env test demo train-shipped keep-state lint clean
 
 env: ## .venv with the versions that work
 	@$(PYTHON) tools/setup_env.py
@@ -15,6 +15,18 @@ test: env ## tests and doctests, on two processes
 
 demo: env ## train on sample photos, restore others, draw pictures
 	@$(BIN)/python tools/demo.py
+
+# The training whose weights are shipped, wherever it stands.
+RECIPE := iniknet_light_synthetic
+STATE := benchmarks/weights/$(RECIPE)_state.pth
+ITERS ?= 40000
+
+train-shipped: env ## go on with it on sharp photos: DATA=FOLDER, ITERS in all
+	@test -d "$(DATA)" || { echo 'train-shipped: name a folder of sharp photos: make train-shipped DATA=FOLDER' >&2; exit 1; }
+	ITERS=$(ITERS) $(BIN)/python tools/train.py configs/$(RECIPE).py --resume --cfg-options load_from=$(STATE) data_root="$(DATA)" train_dataloader.dataset.pipeline.0.use_cache=True
+
+keep-state: env ## replace the committed state by what it has become since
+	$(BIN)/python tools/keep_state.py work_dirs/$(RECIPE) $(STATE)
 
 lint: env ## what pre-commit runs
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/codespell

@@ -176,17 +176,35 @@ def _read_deep(path: Path, data: bytes) -> np.ndarray:
             raise _unreadable(path, error) from error
     else:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            _check_deep_tiff(path, file.pages.first, len(data))
+            page = file.pages.first
+            _check_deep_tiff(path, page, len(data))
+            if tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples:
+                return _divided_by_alpha(path, data)
     # Unlike IMREAD_UNCHANGED these two apply a PNG's orientation.
-    pixels = cv2.imdecode(
-        np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-    )
-    if pixels is None or pixels.dtype != np.uint16:
-        raise _unreadable(path, 'no 8- or 16-bit image data')
+    pixels = _decoded(path, data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     pixels = pixels.astype(np.float32) / 257
     if pixels.ndim == 2:
         return np.repeat(pixels[..., None], 3, axis=2)
     return np.ascontiguousarray(pixels[..., 2::-1])
+
+
+def _divided_by_alpha(path: Path, data: bytes) -> np.ndarray:
+    """Colours that their file multiplies by transparency, as they were: (H, W, 3)."""
+    pixels = _decoded(path, data, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim != 3 or pixels.shape[2] != 4:
+        raise _unreadable(path, 'its colours are multiplied by what is no transparency')
+    blue_green_red, alpha = np.split(pixels.astype(np.float32), [3], 2)
+    # Where nothing is opaque there is no colour to tell.
+    color = np.minimum(blue_green_red / np.maximum(alpha, 1), 1) * 255
+    return np.ascontiguousarray(color[..., ::-1])
+
+
+def _decoded(path: Path, data: bytes, flags: int) -> np.ndarray:
+    """What OpenCV makes of a file of 16 bits: uint16."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None or pixels.dtype != np.uint16:
+        raise _unreadable(path, 'no 8- or 16-bit image data')
+    return pixels
 
 
 def _check_deep_tiff(path: Path, page: tifffile.TiffPage, length: int) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from mmagic_inik.datasets.inspection import check_pair
 from mmagic_inik.visualization import contact_sheet
 
 ROOT = Path(__file__).parents[1]
@@ -144,6 +146,103 @@ def test_suspicious_pairs_and_photos_in_two_splits_are_named(check, tmp_path):
     assert re.search(r'files: .*PNG 8-bit \(1\).*TIFF 8-bit \(1\)', out)
     # The first pair has no figure, the last is the least.
     assert 'least 0.00 (black.png)' in out
+
+
+def _mispaired(out):
+    return [line for line in out.splitlines() if 'perhaps pairs are shifted' in line]
+
+
+def test_order_that_is_not_the_same_in_both_folders_is_suspicious(check, tmp_path):
+    # In natural order the inputs are a, a10, a_2 and the targets a10, a_2, a.
+    for seed, name in enumerate(('a', 'a_2', 'a10')):
+        _pair(tmp_path, f'{name}.png', seed)
+        target = tmp_path / 'target' / f'{name}.png'
+        target.rename(target.with_name(f'{name}_gt.png'))
+    code, out = check(tmp_path, '--layout', 'pair_by=order')
+    assert code == 0
+    assert _mispaired(out)
+
+
+def test_one_missing_on_each_side_is_suspicious(check, tmp_path):
+    for n in range(12):
+        _pair(tmp_path, f'{n}.png', n)
+    (tmp_path / 'input' / '3.png').unlink()
+    (tmp_path / 'target' / '8.png').unlink()
+    _, out = check(tmp_path, '--layout', 'pair_by=order')
+    named = [line.split(' is paired')[0].rsplit('/', 1)[1] for line in _mispaired(out)]
+    # Of 4 to 8 each is with its neighbour's; the neighbour of 8 is gone.
+    assert named == ['4.png', '5.png', '6.png', '7.png']
+    assert f'agrees better with {tmp_path}/target/4.png' in out
+
+
+def test_sound_pairs_and_many_views_fit_best(check, tmp_path):
+    for n in range(6):
+        _pair(tmp_path, f'{n}.png', n)
+    assert not _mispaired(check(tmp_path, '--layout', 'pair_by=order')[1])
+    for n in range(6):
+        for view in 'ab':
+            _pair(tmp_path / 'views', f'{n}_{view}.png', n)
+    _, out = check(tmp_path / 'views', '--layout', 'pair_by=order')
+    assert not _mispaired(out)
+
+
+def test_photos_that_are_there_twice_without_splits_are_named(check, tmp_path):
+    for n in range(3):
+        _pair(tmp_path, f'{n}.png', n)
+    _pair(tmp_path, '7.png', 1)
+    _, out = check(tmp_path)
+    for half in ('input', 'target'):
+        first, second = (f'{tmp_path}/{half}/{n}.png (not divided)' for n in (1, 7))
+        assert out.count(f'suspicious: {second} is the same as {first}\n') == 1
+    assert out.endswith('0 unusable, 2 suspicious\n')
+
+
+def test_pairs_are_compared_in_little_memory(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
+    paths = [tmp_path / f'{n}.bmp' for n in range(2)]
+    for n, path in enumerate(paths):
+        Image.fromarray(np.roll(image, n, 0)).save(path)
+    check_pair(tuple(paths))
+    tracemalloc.start()
+    checked = check_pair(tuple(paths))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # Both photos, and one file and its decoder's copy; not 18 times eight bytes more.
+    assert peak < 5 * image.nbytes
+    expected = peak_signal_noise_ratio(image, np.roll(image, 1, 0), data_range=255)
+    assert checked.psnr == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ('line', 'files', 'expected'),
+    [
+        ('0::/a/b', {}, 8),
+        ('0::/a/b', {'a/b/cpu.max': 'max 100000', 'cpu.max': 'max 100000'}, 8),
+        ('0::/a/b', {'a/b/cpu.max': '250000 100000'}, 3),
+        ('0::/a/b', {'a/cpu.max': '50000 100000'}, 1),
+        (
+            '3:cpu,cpuacct:/a',
+            {'cpu/a/cpu.cfs_quota_us': '200000', 'cpu/a/cpu.cfs_period_us': '100000'},
+            2,
+        ),
+        (
+            '3:cpu,cpuacct:/a',
+            {'cpu/a/cpu.cfs_quota_us': '-1', 'cpu/a/cpu.cfs_period_us': '100000'},
+            8,
+        ),
+    ],
+)
+def test_cores_are_those_of_affinity_and_control_groups(
+    script, tmp_path, monkeypatch, line, files, expected
+):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f'{text}\n')
+    (tmp_path / 'own').write_text(f'{line}\n')
+    monkeypatch.setattr(script, 'CGROUPS', tmp_path)
+    monkeypatch.setattr(script, 'OWN_GROUPS', tmp_path / 'own')
+    monkeypatch.setattr(script.os, 'sched_getaffinity', lambda _: range(8))
+    assert script.usable_cores() == expected
 
 
 def test_one_split_alone(check, tmp_path):

@@ -1,8 +1,11 @@
 """Layouts, presets and pairing rules, by the data sets that they lead to."""
 
+import glob
 import logging
 import re
+import shutil
 import unicodedata
+import zlib
 from pathlib import Path
 
 import cv2
@@ -11,7 +14,7 @@ import pytest
 from mmengine.logging import MMLogger
 
 from mmagic_inik.datasets import DefocusPairDataset
-from mmagic_inik.datasets.layouts import PRESETS, Layout, make_layout
+from mmagic_inik.datasets.layouts import PRESETS, Layout, make_layout, photos_of
 from mmagic_inik.errors import InputError
 
 
@@ -20,7 +23,7 @@ def _write(root, *names, size=(6, 4)):
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        seed = int.from_bytes(name.encode(), 'big') % 2**32
+        seed = zlib.crc32(name.encode())
         shape = (*size[::-1], 3)
         pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
         done, data = cv2.imencode(path.suffix, pixels)
@@ -311,16 +314,97 @@ def test_val_share_divides_whole_targets(tmp_path, share, kept_out, warnings_log
         layout=dict(pair_by='key', input_key='(.+)_.', target_key='(.+)'),
         val_share=share,
     )
-    train, val, test = (
-        _found(tmp_path, s, **options) for s in ('train', 'val', 'test')
-    )
+    train, test = (_found(tmp_path, s, **options) for s in ('train', 'test'))
+    assert not warnings_logged
+    val = _found(tmp_path, 'val', **options)
     assert val == test
     assert len(train) + len(val) == 20
     # The last in natural order: 10 comes after 9.
     last = {f'target/{n}.png' for n in range(11 - kept_out, 11)}
     assert {target for _, target in val} == last
     assert not last & {target for _, target in train}
-    assert not warnings_logged
+    # As of a data set that has no validation photos.
+    assert len(warnings_logged) == 1
+    assert 'the best checkpoint will have been chosen on the test photos' in str(
+        warnings_logged
+    )
+
+
+@pytest.mark.parametrize('manifest', [False, True])
+def test_val_share_keeps_equal_targets_together(tmp_path, manifest):
+    names = [f'{n}.png' for n in range(20)]
+    for n, name in enumerate(names):
+        for half in ('input', 'target'):
+            (tmp_path / half).mkdir(exist_ok=True)
+            image = np.full((8, 8, 3), n + 1 if half == 'target' else 0, np.uint8)
+            cv2.imwrite(str(tmp_path / half / name), image)
+    # Photo 3 again as the last but one.
+    shutil.copy(tmp_path / 'target/3.png', tmp_path / 'target/18.png')
+    options = {}
+    if manifest:
+        lines = [f'input/{n},target/{n}' for n in names]
+        lines += ['input/19.png,input/../target/19.png', 'input/2.png,target/19.png']
+        (tmp_path / 'list.csv').write_text('\n'.join(lines))
+        options = dict(layout=dict(manifest='list.csv'))
+    train, val = (
+        _found(tmp_path, s, val_share=0.1, **options) for s in ('train', 'val')
+    )
+    pixels = [
+        {cv2.imread(str(tmp_path / target))[0, 0, 0] for _, target in split}
+        for split in (train, val)
+    ]
+    assert not pixels[0] & pixels[1]
+    assert len(train) + len(val) == 20 + 2 * manifest
+
+
+def test_manifest_names_accents_in_another_form(tmp_path):
+    composed, apart = 'caf\u00e9', 'cafe\u0301'
+    _write(tmp_path, f'{apart}/{composed} 1.png', f'{apart}/{apart} 2.png')
+    line = f'{composed}/{apart} 1.png,{composed}/{composed} 2.png'
+    (tmp_path / 'list.csv').write_text(line, encoding='utf-8')
+    data = DefocusPairDataset(str(tmp_path), layout=dict(manifest='list.csv'))
+    assert len(data) == 1
+    assert Path(data[0]['img_path']).is_file()
+    assert Path(data[0]['gt_path']).is_file()
+
+
+def test_loops_of_links_are_not_followed_round(tmp_path):
+    _write(tmp_path, 'input/a.png', 'input/sub/b.png', 'elsewhere/c.png')
+    _write(tmp_path, 'target/a.png', 'target/sub/b.png', 'target/linked/c.png')
+    (tmp_path / 'input/linked').symlink_to(tmp_path / 'elsewhere')
+    # Two loops: 40 levels of either way.
+    for name in ('loop', 'sub/loop'):
+        (tmp_path / 'input' / name).symlink_to(tmp_path / 'input')
+    assert _found(tmp_path) == [
+        (f'input/{name}', f'target/{name}')
+        for name in ('a.png', 'linked/c.png', 'sub/b.png')
+    ]
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'found'),
+    [
+        ('**/*', 'a.png b/c.png b/d/e.png'),
+        ('**', 'a.png b/c.png b/d/e.png'),
+        ('*.png', 'a.png'),
+        ('*/*', 'b/c.png'),
+        ('b/**', 'b/c.png b/d/e.png'),
+        ('b/**/e*', 'b/d/e.png'),
+        ('**/d/*', 'b/d/e.png'),
+        ('*/**/*.png', 'b/c.png b/d/e.png'),
+        ('**/.f/*', 'b/.f/g.png'),
+    ],
+)
+def test_patterns_find_what_glob_does(tmp_path, pattern, found):
+    for name in ('a.png', 'b/c.png', 'b/d/e.png', 'b/.f/g.png', 'b/.hidden.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    layout = Layout(str(tmp_path), None, input_files=pattern)
+    photos, _ = photos_of(tmp_path, layout)
+    names = [str(path.relative_to(tmp_path)) for path in photos]
+    assert names == found.split()
+    expected = glob.glob(pattern, root_dir=tmp_path, recursive=True)
+    assert set(names) == {name for name in expected if name.endswith('.png')}
 
 
 def test_val_share_divides_no_burst(tmp_path):

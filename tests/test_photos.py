@@ -134,6 +134,25 @@ def test_sixteen_bit_tiff(tmp_path, options, shape):
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_colours_multiplied_by_transparency_are_not_dark(tmp_path, dtype):
+    most = np.iinfo(dtype).max
+    color = _pixels(dtype)
+    alpha = np.full((HEIGHT, WIDTH, 1), most, dtype)
+    alpha[2:4] = most // 2
+    alpha[0, 0] = 0
+    stored = np.rint(color * (alpha / most)).astype(dtype)
+    pixels = np.concatenate([stored, alpha], 2)
+    options = dict(photometric='rgb', extrasamples=['assocalpha'])
+    tifffile.imwrite(tmp_path / 'a.tif', pixels, **options)
+    photo = read_photo(tmp_path / 'a.tif').astype(float)
+    opaque = alpha[..., 0] > 0
+    # Half of the steps are left where it is half transparent.
+    expected = color[opaque] / (most / 255)
+    np.testing.assert_allclose(photo[opaque], expected, atol=1.6 * 255 / most)
+    assert (photo[~opaque] == 0).all()
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
 def test_planar_tiff_is_not_scrambled(tmp_path, dtype):
     pixels = _pixels(dtype)
     tifffile.imwrite(

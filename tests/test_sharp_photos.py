@@ -262,6 +262,23 @@ def test_tool_writes_pairs_that_load(tool, photos, depths, tmp_path):
     assert 'exists already' in again
 
 
+@pytest.mark.parametrize('twin', ['3.jpg', '3.PNG'])
+def test_tool_refuses_photos_of_one_name(tool, photos, tmp_path, twin):
+    Image.new('RGB', (48, 40)).save(photos / twin)
+    sentence = tool(photos, tmp_path / 'out', '--options', 'psfs=disc')
+    assert sentence.startswith(f'render_defocus: {photos}/3.')
+    assert 'would both become 3.png; rename' in sentence
+    assert not list(tmp_path.glob('out*'))
+
+
+def test_photos_do_not_share_a_depth_map(photos, depths):
+    Image.new('RGB', (48, 40)).save(photos / '3.jpg')
+    with pytest.raises(
+        InputError, match=r'3\.jpg and .*3\.png have one depth map, .*3'
+    ):
+        SharpPhotoDataset(str(photos), str(depths))
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [

@@ -295,6 +295,14 @@ def test_photos_that_would_share_a_name_are_refused(folder, draw):
     assert 'into two folders' in failure
 
 
+def test_hidden_files_of_other_systems_are_no_photos(folder, draw):
+    (folder / '._a.png').write_bytes(b'Mac OS X')
+    (folder / 'b.jpg').unlink()
+    pictures, _, failure = draw([folder], '--at', '3,4', '--max-side', '20')
+    assert failure is None
+    assert {name[:2] for name in pictures} == {'a_', 'at'}
+
+
 def test_folder_without_photos_is_refused(tmp_path, draw):
     (tmp_path / 'empty').mkdir()
     _, _, failure = draw([tmp_path / 'empty'])

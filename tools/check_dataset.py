@@ -5,10 +5,11 @@ used; a contact sheet shows pairs as they would be trained on.
 """
 
 import argparse
+import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,12 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 
 from mmagic_inik.datasets import read_photo
-from mmagic_inik.datasets.inspection import Checked, check_pair, suspicions
+from mmagic_inik.datasets.inspection import (
+    UNDIVIDED,
+    Checked,
+    check_pair,
+    suspicions,
+)
 from mmagic_inik.datasets.layouts import (
     PRESETS,
     SPLITS,
@@ -27,6 +33,9 @@ from mmagic_inik.datasets.layouts import (
 from mmagic_inik.datasets.pairing import Pair, find_pairs
 from mmagic_inik.errors import InputError
 from mmagic_inik.visualization import contact_sheet
+
+CGROUPS = Path('/sys/fs/cgroup')
+OWN_GROUPS = Path('/proc/self/cgroup')
 
 
 def find_splits(
@@ -49,7 +58,7 @@ def find_splits(
         except InputError as error:
             errors.append(error)
             continue
-        found.setdefault(place or 'not divided', (layout, *find_pairs(root, layout)))
+        found.setdefault(place or UNDIVIDED, (layout, *find_pairs(root, layout)))
     if not found:
         raise errors[0]
     return found
@@ -111,12 +120,41 @@ def _layout(options: list[str]) -> dict[str, str | None]:
     return {key: None if value == 'None' else value for key, value in pairs}
 
 
+def usable_cores() -> int:
+    """Cores that this process may use, by its affinity and its control groups."""
+    cores = float(len(os.sched_getaffinity(0)))
+    lines = OWN_GROUPS.read_text().splitlines() if OWN_GROUPS.exists() else []
+    for line in lines:
+        _, controllers, path = line.split(':', 2)
+        cores = min(cores, *_quotas(controllers, path.lstrip('/')))
+    return max(1, math.ceil(cores))
+
+
+def _quotas(controllers: str, path: str) -> Iterator[float]:
+    """Cores that a control group and those above it may use."""
+    yield math.inf
+    # Version 1 has a tree per controller.
+    root = CGROUPS / 'cpu' if 'cpu' in controllers.split(',') else CGROUPS
+    for group in (root / path, *(root / path).parents):
+        if (group / 'cpu.max').is_file():  # version 2
+            quota, period = (group / 'cpu.max').read_text().split()
+        elif (group / 'cpu.cfs_quota_us').is_file():
+            quota, period = (
+                (group / f'cpu.cfs_{name}_us').read_text().strip()
+                for name in ('quota', 'period')
+            )
+        else:
+            continue
+        if quota not in ('max', '-1'):
+            yield int(quota) / int(period)
+
+
 def check(pairs: dict[str, list[Pair]]) -> dict[str, list[Checked]]:
     """Check the pairs of every split, with a progress bar."""
     waiting = [(split, pair) for split, of_split in pairs.items() for pair in of_split]
     checked: dict[str, list[Checked]] = {split: [] for split in pairs}
     # Decoders work outside Python's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         results = pool.map(check_pair, [pair for _, pair in waiting])
         bar = track_iter_progress((results, len(waiting)), file=sys.stderr)
         for (split, _), result in zip(waiting, bar, strict=True):

@@ -17,6 +17,7 @@ from mmengine.utils import track_iter_progress
 from PIL import Image
 
 from mmagic_inik.datasets import SharpPhotoDataset, SyntheticDefocus
+from mmagic_inik.datasets.layouts import normal_form
 from mmagic_inik.errors import InputError
 
 
@@ -29,10 +30,11 @@ def write_pairs(dataset: SharpPhotoDataset, views: int, folder: Path) -> None:
         folder (Path): Where to write; it appears when it is complete.
 
     Raises:
-        InputError: If the folder exists already.
+        InputError: If the folder exists already, or two photos have one name.
     """
     if folder.exists():
         raise InputError(f'{folder} exists already; remove it or name another folder')
+    check_names(dataset)
     part = folder.with_name(folder.name + '.part')
     shutil.rmtree(part, ignore_errors=True)
     photos = len(dataset) // views
@@ -47,6 +49,28 @@ def write_pairs(dataset: SharpPhotoDataset, views: int, folder: Path) -> None:
             Image.fromarray(sample[key]).save(to)
         np.save(part / 'coc' / path.parent / f'{name}.npy', sample['coc'])
     part.rename(folder)
+
+
+def check_names(dataset: SharpPhotoDataset) -> None:
+    """Refuse photos whose pairs would bear one name.
+
+    Args:
+        dataset (SharpPhotoDataset): The photos.
+
+    Raises:
+        InputError: Names two of them.
+    """
+    names: dict[str, str] = {}
+    for n in range(len(dataset)):
+        path = dataset.get_data_info(n)['gt_path']
+        # Some systems tell neither capitals nor composed accents apart.
+        name = normal_form(Path(path).with_suffix('')).casefold()
+        other = names.setdefault(name, path)
+        if other != path:
+            raise InputError(
+                f'{other} and {path} would both become {Path(path).stem}.png; rename '
+                'one of them'
+            )
 
 
 def main() -> None:

@@ -61,7 +61,12 @@ def find_photos(given: Sequence[Path]) -> dict[str, Path]:
         found = [path]
         if path.is_dir():
             inside = natsorted(path.iterdir(), key=str)
-            found = [p for p in inside if p.suffix.lower() in EXTENSIONS]
+            # Other systems' hidden files bear names of photos.
+            found = [
+                p
+                for p in inside
+                if p.suffix.lower() in EXTENSIONS and not p.name.startswith('.')
+            ]
             if not found:
                 raise InputError(f'{path} holds no photo; name one, or its folder')
         for photo in found:

@@ -121,6 +121,7 @@ class DefocusPairDataset(BaseDataset):
                 'kept out for val and test.',
                 'current',
             )
+            warn_of_one_set(self.data_root, self.split)
             return kept if self.split == 'train' else kept_out
         _warn(
             f'{self.data_root} is not divided into train, val and test: all '
@@ -215,6 +216,20 @@ def refuse(root: Path, problems: list[str]) -> None:
         if len(problems) > MAX_REPORTED:
             shown.append(f'and {len(problems) - MAX_REPORTED} more')
         raise InputError(f'{root} has files that cannot be used: ' + '; '.join(shown))
+
+
+def warn_of_one_set(root: str, split: str) -> None:
+    """Say once, at validation, that what is kept out is validated and tested on.
+
+    Args:
+        root (str): Folder of the data set.
+        split (str): ``'train'``, ``'val'`` or ``'test'``.
+    """
+    if split == 'val':
+        _warn(
+            f'{root} has the same photos for val and test: the best checkpoint will '
+            'have been chosen on the test photos.'
+        )
 
 
 def _as_item(img_path: Path, gt_path: Path | None, **views: Path) -> dict:

@@ -1,5 +1,6 @@
 """Which photographs are kept from training, so that none of them has a twin there."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ def held_out(paths: Iterable[Path], share: float) -> set[Path]:
     sub-folders. Groups no larger, on the average, than what is to be kept out (or than
     16, if there are at least three) are not divided: the last of them in natural order
     are kept out, so that scenes that no name tells apart are cut once. Larger groups,
-    such as folders of a data set each, give their part each.
+    such as folders of a data set each, give their part each. Equal files go together,
+    whatever their names.
 
     Args:
         paths (Iterable[Path]): The photographs.
@@ -45,10 +47,11 @@ def held_out(paths: Iterable[Path], share: float) -> set[Path]:
     paths = natsorted(set(paths), key=normal_form)
     count = min(max(1, round(share * len(paths))), len(paths) - 1)
     kept_out = set(_choose([(_parts(path), path) for path in paths], count))
+    kept_out = _with_twins(kept_out, paths)
     if not 0 < len(kept_out) < len(paths):
         raise InputError(
             f'val_share is {share}, but {paths[0]} is the only photo, or all have one '
-            'name, and they cannot be divided; give more or val_share=0'
+            'name or content, and cannot be divided; give more or val_share=0'
         )
     return kept_out
 
@@ -101,6 +104,28 @@ def _last(groups: list[list[_Named]], count: int) -> list[Path]:
         smallest = min(reversed(groups), key=len)
         chosen = [path for _, path in smallest]
     return chosen
+
+
+def _with_twins(kept_out: set[Path], paths: Sequence[Path]) -> set[Path]:
+    """Photographs, and all whose file is the same or holds the same bytes."""
+    by_size: dict[int | None, list[Path]] = {}
+    for path in paths:
+        # What does not exist is reported where it is read.
+        size = path.stat().st_size if path.is_file() else None
+        by_size.setdefault(size, []).append(path)
+    twins = set(kept_out)
+    for size, of_size in by_size.items():
+        if size is None or kept_out.isdisjoint(of_size) or kept_out >= set(of_size):
+            continue
+        digests = {path: _digest(path) for path in of_size}
+        known = {digests[path] for path in of_size if path in kept_out}
+        twins |= {path for path in of_size if digests[path] in known}
+    return twins
+
+
+def _digest(path: Path) -> bytes:
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'blake2b').digest()
 
 
 def _in_proportion(sizes: list[int], count: int) -> list[int]:

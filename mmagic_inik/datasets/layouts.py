@@ -1,9 +1,10 @@
 """Where data sets of photographs keep their halves, and which files pair."""
 
 import glob
+import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -228,8 +229,7 @@ def photos_of(root: Path, layout: Layout) -> tuple[list[Path], list[Path]]:
     found = []
     patterns = (layout.input_files, layout.target_files)
     for folder, pattern in zip(folders_of(root, layout), patterns, strict=False):
-        # Unlike pathlib's, this glob follows links to folders.
-        names = map(Path, glob.glob(pattern, root_dir=folder, recursive=True))
+        names = map(Path, _matches(folder, pattern))
         photos = [folder / name for name in names if name.suffix.lower() in EXTENSIONS]
         found.append(natsorted(photos, key=normal_form))
     return (*found, []) if layout.target is None else tuple(found)
@@ -238,6 +238,39 @@ def photos_of(root: Path, layout: Layout) -> tuple[list[Path], list[Path]]:
 def normal_form(path: str | Path) -> str:
     """Text that is equal for equal names: systems compose accents differently."""
     return unicodedata.normalize('NFC', str(path))
+
+
+def _matches(folder: Path, pattern: str) -> Iterator[str]:
+    """What a glob pattern with ``**`` finds, links to folders followed, but not round.
+
+    ``glob`` would list what is in a loop of links at every level, and in two loops at
+    every way through both.
+    """
+    if re.search(r'(^|/)\*\*$', pattern):
+        pattern += '/*'
+    head, anywhere, tail = pattern.partition('**/')
+    if not anywhere:
+        yield from glob.glob(pattern, root_dir=folder)
+        return
+    # Not `ends**/`, which means no more than a single asterisk.
+    tops = glob.glob(head, root_dir=folder) if head else ['']
+    for top in tops:
+        for inside in _folders(folder / top):
+            for name in _matches(inside, tail):
+                yield str((inside / name).relative_to(folder))
+
+
+def _folders(top: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """A folder and all within it that are not hidden, none within itself."""
+    real = top.resolve()
+    if real in above or not top.is_dir():
+        return
+    yield top
+    with os.scandir(top) as entries:
+        inside = sorted(e.name for e in entries if e.is_dir())
+    for name in inside:
+        if not name.startswith('.'):
+            yield from _folders(top / name, (*above, real))
 
 
 def _missing(root: Path, layout: Layout) -> list[Path]:

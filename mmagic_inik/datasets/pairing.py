@@ -108,6 +108,18 @@ def hold_out(pairs: list[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
     )
 
 
+def _as_stored(folder: Path, name: str) -> Path:
+    """The file of that name, whose accents the system may have composed otherwise."""
+    at = folder
+    for part in Path(name).parts:
+        here = at / part
+        if not here.exists() and at.is_dir():
+            same = (p for p in at.iterdir() if normal_form(p.name) == normal_form(part))
+            here = next(same, here)
+        at = here
+    return at
+
+
 def _group(pattern: str, stem: str) -> str | None:
     match = re.fullmatch(pattern, normal_form(stem))
     return match and match[1]
@@ -176,7 +188,7 @@ def _pairs_of_manifest(manifest: Path) -> tuple[list[Pair], list[str]]:
         if len(cells) > 2 or not all(cells):
             problems.append(f'{where} is not `input,target` or `input`: {line}')
             continue
-        paths = [manifest.parent / cell for cell in cells]
+        paths = [_as_stored(manifest.parent, cell) for cell in cells]
         problems += [f'{where}: {p} is no file' for p in paths if not p.is_file()]
         pairs.append((paths[0], paths[1] if len(paths) == 2 else None))
     if len({target is None for _, target in pairs}) > 1:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..errors import InputError
 from ..photos import EXTENSIONS, check_png, photo_size, read_photo
-from .defocus_pairs import SPLITS, refuse
+from .defocus_pairs import SPLITS, refuse, warn_of_one_set
 from .holding_out import held_out
 from .layouts import Layout, photos_of
 
@@ -114,7 +114,7 @@ class SharpPhotoDataset(BaseDataset):
                 f'{root} holds no photographs ({", ".join(EXTENSIONS)}); give another '
                 'folder'
             )
-        items, problems = [], []
+        items, problems, photo_of = [], [], {}
         for path in paths:
             item = dict(gt_path=str(path))
             if self.depth_root is not None:
@@ -122,6 +122,9 @@ class SharpPhotoDataset(BaseDataset):
                     self.depth_root, path.relative_to(root).with_suffix('.png')
                 )
                 item['depth_path'] = str(depth)
+                other = photo_of.setdefault(depth, path)
+                if other != path:
+                    problems.append(f'{other} and {path} have one depth map, {depth}')
             problems += _problems(item)
             items.append(item)
         refuse(root, problems)
@@ -137,6 +140,7 @@ class SharpPhotoDataset(BaseDataset):
             f'{len(kept_out)} kept out for val and test.',
             'current',
         )
+        warn_of_one_set(self.data_root, self.split)
         training = self.split == 'train'
         return [
             item for item in items if (Path(item['gt_path']) in kept_out) != training

@@ -41,7 +41,9 @@ def _sample(gt, pred, **more):
 def _scores(gt, pred, **options):
     metric = ImageQuality(**options)
     metric.process(None, [_sample(gt, pred)])
-    return metric.results[0]
+    scores = dict(metric.results[0])
+    assert scores.pop('image') == 'an image'
+    return scores
 
 
 def _psnr(gt, pred):
@@ -171,7 +173,8 @@ def test_missing_ground_truth():
         ImageQuality(['PSNR', 'NIQE']).process(None, [sample])
     alone = ImageQuality('NIQE')
     alone.process(None, [sample])
-    assert alone.results[0].keys() == {'NIQE'}
+    assert alone.results[0].keys() == {'image', 'NIQE'}
+    assert alone.results[0]['image'] == 'my/photo.jpg'
     assert alone.results[0]['NIQE'] > 0
 
 
@@ -253,6 +256,24 @@ def _logged(caplog, **options):
     with caplog.at_level(logging.INFO):
         metric.evaluate()
     return [record.getMessage() for record in caplog.records][-1]
+
+
+def test_infinite_scores_are_named_and_left_out(caplog):
+    metric = ImageQuality()
+    results = [
+        dict(image=f'{n}.png', PSNR=value, SSIM_7x7=0.5)
+        for n, value in enumerate((20.0, np.inf, 30.0, np.nan))
+    ]
+    logger = MMLogger.get_instance('test of infinite scores')
+    logger.addHandler(caplog.handler)
+    means = metric.compute_metrics(results)
+    assert means == dict(PSNR=25, SSIM_7x7=0.5)
+    assert (
+        'PSNR is a mean without 2 of 4 images that have none: 1.png (inf), 3.png (nan)'
+    ) in caplog.text
+    assert 'SSIM_7x7 is' not in caplog.text
+    # Of nothing else there is no mean.
+    assert metric.compute_metrics(results[1:2])['PSNR'] == np.inf
 
 
 def test_every_result_carries_its_protocol(caplog):

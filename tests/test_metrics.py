@@ -222,3 +222,53 @@ def test_lpips_needs_no_gradient_and_takes_grey(tmp_path):
     rgb = (np.repeat(x, 3, 2) for x in (gt, pred))
     assert value == pytest.approx(scores.lpips(*rgb, 'alex', str(path)))
     assert value > 0
+
+
+def _decibels(gt, pred):
+    return 10 * np.log10(255**2 / ((gt - pred) ** 2).mean())
+
+
+def _least_squares(gt, pred):
+    """Scale and offset of every channel by NumPy's solver, clipped."""
+    matched = np.empty_like(pred)
+    for channel in range(gt.shape[2]):
+        image = pred[..., channel].ravel()
+        system = np.stack([image, np.ones_like(image)], 1)
+        solution, *_ = np.linalg.lstsq(system, gt[..., channel].ravel(), rcond=None)
+        matched[..., channel] = (system @ solution).reshape(gt.shape[:2])
+    return matched.clip(0, 255)
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+@pytest.mark.parametrize('gain', [0.6, 1.2], ids=['dark', 'bright'])
+def test_psnr_matched_as_least_squares(channels, gain):
+    sharp, blurred = _pair(channels=channels)
+    pred = blurred * (gain + 0.05 * np.arange(channels)) - 7
+    expected = _decibels(sharp, _least_squares(sharp, pred))
+    assert scores.psnr_matched(sharp, pred) == pytest.approx(expected, abs=1e-9)
+    assert scores.psnr_matched(sharp, pred) > scores.psnr(sharp, pred)
+    # Brightness makes no difference to it.
+    other = scores.psnr_matched(sharp, 0.5 * pred + 20)
+    assert other == pytest.approx(expected, abs=1e-9)
+
+
+def test_psnr_matched_clips():
+    # Half of the light lies above white after matching.
+    gt = np.full((10, 10, 1), 250.0)
+    gt[:5] = 100
+    pred = gt.copy()
+    pred[7, 7] = 500
+    matched = _least_squares(gt, pred)
+    assert matched.max() == 255
+    expected = _decibels(gt, matched)
+    assert scores.psnr_matched(gt, pred) == pytest.approx(expected, abs=1e-9)
+
+
+def test_psnr_matched_of_flat_images():
+    sharp, _ = _pair()
+    mean = np.broadcast_to(sharp.mean((0, 1)), sharp.shape)
+    expected = scores.psnr(sharp, mean)
+    # The mean of the second is not exactly itself.
+    for flat in (np.full_like(sharp, 30), np.full_like(sharp, 30.1)):
+        assert scores.psnr_matched(sharp, flat) == pytest.approx(expected)
+    assert scores.psnr_matched(flat, flat) == np.inf

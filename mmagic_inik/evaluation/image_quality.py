@@ -1,5 +1,6 @@
 """MMagic metric that computes all scores of a test set by one stated protocol."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,15 +20,17 @@ from .protocol import Protocol
 # With what the line below a result says of each.
 DEFINITIONS = {
     'PSNR': 'PSNR in dB over all pixels and channels',
+    'PSNR_matched': 'PSNR_matched after least-squares scale and offset per channel',
     'SSIM_7x7': 'SSIM_7x7 uniform window, per channel, sample covariance',
     'SSIM_11x11': 'SSIM_11x11 Gaussian window, per channel, population covariance',
     'MAE': 'MAE in [0, 1]',
     **{f'LPIPS_{net}': f'LPIPS_{net} v0.1 on [-1, 1]' for net in MIN_SIDES},
     'NIQE': 'NIQE of the grey prediction',
 }
-_DECIMALS = {'PSNR': 3, 'NIQE': 3}
+_DECIMALS = {'PSNR': 3, 'PSNR_matched': 3, 'NIQE': 3}
 _OF_PAIRS = {
     'PSNR': metrics.psnr,
+    'PSNR_matched': metrics.psnr_matched,
     'SSIM_7x7': metrics.ssim_7x7,
     'SSIM_11x11': metrics.ssim_11x11,
     'MAE': metrics.mae,
@@ -43,9 +46,10 @@ class ImageQuality(BaseSampleWiseMetric):
     ...)``.
 
     Args:
-        scores (Sequence[str] | str): Of ``'PSNR'``, ``'SSIM_7x7'``, ``'SSIM_11x11'``,
-            ``'MAE'``, ``'LPIPS_alex'``, ``'LPIPS_squeeze'``, ``'LPIPS_vgg'`` and
-            ``'NIQE'``, which alone needs no ground truth.
+        scores (Sequence[str] | str): Of ``'PSNR'``, ``'PSNR_matched'``,
+            ``'SSIM_7x7'``, ``'SSIM_11x11'``, ``'MAE'``, ``'LPIPS_alex'``,
+            ``'LPIPS_squeeze'``, ``'LPIPS_vgg'`` and ``'NIQE'``, which alone needs no
+            ground truth.
             Default: ('PSNR', 'SSIM_7x7').
         crop_to_multiple (int, optional): As in :class:`Protocol`. Default: None.
         bit_depth (int, optional): As in :class:`Protocol`. Default: None.
@@ -166,16 +170,27 @@ class ImageQuality(BaseSampleWiseMetric):
     def compute_metrics(self, results: Sequence[dict]) -> dict[str, float]:
         """Means over images; the protocol is logged with them.
 
+        Images whose score is infinite or not a number are named and left out.
+
         Args:
-            results (Sequence[dict]): Scores of every image of all ranks.
+            results (Sequence[dict]): Scores of every image of all ranks, and its name
+                as ``image``.
 
         Returns:
             dict[str, float]: By score.
         """
-        means = {
-            name: float(np.mean([result[name] for result in results]))
-            for name in self.scores
-        }
+        means = {}
+        for name in self.scores:
+            values = {n: result[name] for n, result in enumerate(results)}
+            means[name], odd = finite_mean(values)
+            if odd:
+                named = ', '.join(f'{results[n]["image"]} ({values[n]})' for n in odd)
+                print_log(
+                    f'{name} is a mean without {len(odd)} of {len(results)} images '
+                    f'that have none: {named}',
+                    'current',
+                    logging.WARNING,
+                )
         prefix = f'{self.prefix}: ' if self.prefix else ''
         shown = ', '.join(f'{k} {format_score(k, v)}' for k, v in means.items())
         print_log(f'{prefix}{shown} ({self.protocol_line(len(results))})', 'current')
@@ -196,7 +211,8 @@ class ImageQuality(BaseSampleWiseMetric):
                 f'{gt.shape}; give images of one size and number of channels'
             )
         gt, pred = self.protocol.target(gt), self.protocol.prediction(pred)
-        return {name: self._score(name, gt, pred) for name in self.scores}
+        scores = {name: self._score(name, gt, pred) for name in self.scores}
+        return {'image': sample.get('img_path', 'an image'), **scores}
 
     def _score(self, name: str, gt: np.ndarray, pred: np.ndarray) -> float:
         if name == 'NIQE':
@@ -235,9 +251,30 @@ def format_score(name: str, value: float) -> str:
         value (float): The score.
 
     Returns:
-        str: Three decimals of PSNR and NIQE, four of the rest.
+        str: Three decimals of PSNRs and NIQE, four of the rest.
     """
     return f'{value:.{_DECIMALS.get(name, 4)}f}'
+
+
+def finite_mean(values: dict) -> tuple[float, list]:
+    """Mean of the scores that are finite.
+
+    One image that equals its target, or has no NIQE, would hide all others.
+
+    Args:
+        values (dict): Scores by image.
+
+    Returns:
+        tuple[float, list]: The mean, and the images left out. If all are, the mean of
+        what they have.
+
+    Example:
+        >>> finite_mean({'a': 30.0, 'b': float('inf'), 'c': 20.0})
+        (25.0, ['b'])
+    """
+    odd = [image for image, value in values.items() if not np.isfinite(value)]
+    kept = [value for image, value in values.items() if image not in odd]
+    return float(np.mean(kept or list(values.values()))), odd
 
 
 def _as_rgb(image: Tensor) -> np.ndarray:

@@ -33,6 +33,34 @@ def psnr(gt: np.ndarray, pred: np.ndarray) -> float:
         return float(peak_signal_noise_ratio(*_doubles(gt, pred), data_range=MAX_VALUE))
 
 
+def psnr_matched(gt: np.ndarray, pred: np.ndarray) -> float:
+    """PSNR after brightness and colour have been matched.
+
+    Each channel of the prediction becomes a·x + b, clipped to [0, 255], by the a and b
+    of least square distance from the sharp image: two exposures of one scene seldom are
+    equally bright, and that is not blur. (A flat channel becomes the sharp one's mean.)
+
+    Args:
+        gt (np.ndarray): Sharp image, (H, W, C).
+        pred (np.ndarray): Restored image, same shape.
+
+    Returns:
+        float: dB; infinite for images that differ in brightness alone.
+    """
+    gt, pred = _doubles(gt, pred)
+    matched = []
+    for sharp, image in zip(
+        np.moveaxis(gt, 2, 0), np.moveaxis(pred, 2, 0), strict=True
+    ):
+        centred = image - image.mean()
+        square = (centred**2).sum()
+        # Centred as well: the mean of a flat channel may be off by rounding.
+        covariance = (centred * (sharp - sharp.mean())).sum()
+        scale = covariance / square if square else 0.0
+        matched.append(scale * centred + sharp.mean())
+    return psnr(gt, np.stack(matched, 2).clip(0, MAX_VALUE))
+
+
 def mae(gt: np.ndarray, pred: np.ndarray) -> float:
     """Mean absolute error, as defocus papers and MMagic scale it.
 

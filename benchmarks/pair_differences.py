@@ -81,6 +81,8 @@ def main() -> None:
     print(f'{len(shifts)} pairs; median (quartiles, extremes)')
     print(quantiles('shift in pixels', shifts))
     print(quantiles('brightness, target by input', ratios))
+    differences = [abs(ratio - 1) for ratio in ratios]
+    print(quantiles('difference of brightness, of either sign', differences))
     for name, both in (('input', untouched), ('restored', restored)):
         if both:
             plain, equal = np.mean(both, 0)

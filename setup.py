@@ -18,6 +18,7 @@ INSTALL_REQUIRES = [
     'av>=10',  # FFmpeg: tells damaged JPEGs
     'lazy-loader>=0.4',
     'natsort>=8',
+    'psutil>=5.9',  # tells free memory
     'tqdm>=4.60',
 ]
 
@@ -55,6 +56,13 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.10,<3.13',
+    # Where it is tested. Memory that macOS and Windows do not tell is guessed.
+    classifiers=[
+        'Operating System :: POSIX :: Linux',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+    ],
     packages=find_packages(include=['mmagic_inik', 'mmagic_inik.*']),
     # In `.mim`, where MMagic's mim looks, are links to configs and tools.
     package_data={'mmagic_inik': ['weights/*', '.mim/*.yml', '.mim/**/*.*']},

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmagic_inik.models.tiling import in_tiles, tile_count, tile_starts
+from mmagic_inik.models.tiling import in_bands, in_tiles, tile_count, tile_starts
 
 # (B, C, H, W), tile, overlap
 LAYOUTS = {
@@ -198,3 +198,36 @@ def test_bad_pieces(tile, overlap):
 def test_bad_sides(sides):
     with pytest.raises(ValueError, match='multiples of 16, got {}x{}'.format(*sides)):
         in_tiles(identity, torch.zeros(1, 1, *sides), 32, 16)
+
+
+@pytest.mark.parametrize('tile', [64, 80, 96])
+def test_pieces_are_no_smaller_than_the_network_takes(tile):
+    # As short as can be, they would be 48 pixels long.
+    seen = []
+    image = torch.rand(1, 1, 80, 176)
+    network = lambda piece: seen.append(piece.shape[-2:]) or piece  # noqa: E731
+    assert torch.equal(in_tiles(network, image, tile, 16, least=64), image)
+    assert min(min(shape) for shape in seen) >= 64
+    assert max(max(shape) for shape in seen) <= tile
+
+
+def test_a_tile_below_the_least_is_refused():
+    with pytest.raises(ValueError, match='tile must not be below 64 pixels, got 48'):
+        in_tiles(identity, torch.zeros(1, 1, 96, 96), 48, 16, least=64)
+
+
+def test_bands_come_in_order_and_read_what_they_need():
+    image, asked = torch.randn(1, 2, 160, 96).double(), []
+    network = convolution(6)
+
+    def read(rows):
+        asked.append((rows.start, rows.stop))
+        return image[..., rows, :]
+
+    bands = list(in_bands(network, read, (160, 96), 64, 32))
+    assert asked == [(0, 64), (32, 96), (64, 128), (96, 160)]
+    begins = [rows.start for rows, _ in bands]
+    assert begins == [0, *(rows.stop for rows, _ in bands[:-1])]
+    assert bands[-1][0].stop == 160
+    whole = torch.cat([band for _, band in bands], 2)
+    assert torch.equal(whole, in_tiles(network, image, 64, 32))

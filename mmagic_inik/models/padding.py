@@ -1,5 +1,6 @@
 """Sides that a network can take."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,10 +24,41 @@ def extend_sides(image: Tensor, multiple: int, least: int = 1) -> Tensor:
         torch.Size([1, 3, 8, 16])
     """
     height, width = image.shape[-2:]
-    bottom, right = (
-        -(-max(side, least) // multiple) * multiple - side for side in (height, width)
-    )
+    bottom, right = (_missing(side, multiple, least) for side in (height, width))
     if not bottom and not right:
         return image
     mode = 'reflect' if bottom < height and right < width else 'replicate'
     return F.pad(image, (0, right, 0, bottom), mode)
+
+
+def extended_indices(
+    height: int, width: int, multiple: int, least: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Which rows and columns of an image :func:`extend_sides` puts where.
+
+    Args:
+        height (int): Of the image.
+        width (int): Likewise.
+        multiple (int): As in :func:`extend_sides`.
+        least (int): As in :func:`extend_sides`.
+
+    Returns:
+        tuple[Tensor, Tensor]: (H',) rows and (W',) columns.
+
+    Example:
+        >>> extended_indices(3, 5, multiple=4)
+        (tensor([0, 1, 2, 1]), tensor([0, 1, 2, 3, 4, 3, 2, 1]))
+    """
+    sides = height, width
+    missing = [_missing(side, multiple, least) for side in sides]
+    reflect = all(more < side for more, side in zip(missing, sides, strict=True))
+    indices = []
+    for more, side in zip(missing, sides, strict=True):
+        index = torch.arange(side + more)
+        beyond = 2 * (side - 1) - index if reflect else torch.tensor(side - 1)
+        indices.append(torch.where(index < side, index, beyond))
+    return tuple(indices)
+
+
+def _missing(side: int, multiple: int, least: int) -> int:
+    return -(-max(side, least) // multiple) * multiple - side

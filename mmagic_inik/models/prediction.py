@@ -1,6 +1,6 @@
 """How a network is given images: sides, grey, pieces, types."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..options import DEFAULT_OVERLAP, DTYPES
-from .padding import extend_sides
-from .tiling import check_tile, in_tiles
+from .padding import extend_sides, extended_indices
+from .tiling import check_tile, in_bands, in_tiles
 
 
 class Predicting:
@@ -71,9 +71,58 @@ class Predicting:
             if progress is not None:
                 progress(1, 1)
         else:
-            divisor = self.size_divisor
-            restored = in_tiles(network, padded, tile, overlap, divisor, progress)
+            sides = self.size_divisor, progress, self.min_size
+            restored = in_tiles(network, padded, tile, overlap, *sides)
         return restored[..., :height, :width]
+
+    def restore_in_bands(
+        self,
+        read: Callable[[Tensor], Tensor],
+        size: Sequence[int],
+        tile: int | None = None,
+        overlap: int = DEFAULT_OVERLAP,
+        dtype: str = 'float32',
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """As :meth:`restore`, for an image that is never a tensor as a whole.
+
+        Args:
+            read (Callable): Numbers of some rows, (n,) int64, not always rising → those
+                rows of the image, (B, 3 or 1, n, W) in [0, 1].
+            size (Sequence[int]): Height and width of the image.
+            tile (int, optional): As in :meth:`restore`; None: all rows at once.
+            overlap (int): As in :meth:`restore`.
+            dtype (str): As in :meth:`restore`.
+            progress (Callable, optional): As in :meth:`restore`.
+
+        Yields:
+            tuple[slice, Tensor]: Rows, from the first to the last, and what becomes of
+            them, (B, 3 or 1, rows, W), not clipped.
+
+        Raises:
+            ValueError: As :meth:`restore`.
+        """
+        self.check_prediction(tile, overlap, dtype)
+        height, width = size
+        if tile is None:
+            image = read(torch.arange(height))
+            yield slice(0, height), self.restore(image, None, overlap, dtype, progress)
+            return
+        rows, columns = extended_indices(*size, self.size_divisor, self.min_size)
+        bands = in_bands(
+            partial(self._generate, dtype=dtype),
+            lambda part: read(rows[part])[..., columns],
+            (len(rows), len(columns)),
+            tile,
+            overlap,
+            self.size_divisor,
+            progress,
+            self.min_size,
+        )
+        for part, band in bands:
+            stop = min(part.stop, height)
+            if part.start < stop:
+                yield slice(part.start, stop), band[..., : stop - part.start, :width]
 
     def _generate(self, image: Tensor, dtype: str, **kwargs) -> Tensor:
         device = next(self.generator.parameters(), image).device

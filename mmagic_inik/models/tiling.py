@@ -1,7 +1,7 @@
 """A network applied to an image in overlapping pieces, for images too large for it."""
 
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
 import torch
@@ -44,6 +44,7 @@ def in_tiles(
     overlap: int,
     multiple: int = 16,
     progress: Callable[[int, int], None] | None = None,
+    least: int = 1,
 ) -> Tensor:
     """Apply a network to an image piece by piece, without gradients.
 
@@ -51,7 +52,7 @@ def in_tiles(
     of ``min(16, overlap // 4)`` pixels. If the network looks no further than half of
     ``overlap`` less the ramp, the result is that of the whole image, to rounding.
 
-    Beside image and result, one piece and one strip of ramp are held at a time. Result
+    Beside image and result, one piece and one row of pieces are held at a time. Result
     and ramps lie on the image's device; the network may move the pieces to another.
 
     Args:
@@ -65,12 +66,14 @@ def in_tiles(
             scale, so that it sees a piece as it sees the whole. Default: 16.
         progress (Callable, optional): Called with the numbers of pieces done and of all
             pieces, after each. Default: None.
+        least (int): Least side of the pieces, where the image has as much. Default: 1.
 
     Returns:
         Tensor: Shape, type and device of ``image``.
 
     Raises:
-        ValueError: If ``tile``, ``overlap`` or the sides are not as they must be.
+        ValueError: If ``tile``, ``overlap``, ``least`` or the sides are not as they
+            must be.
 
     Example:
         >>> import torch
@@ -78,54 +81,106 @@ def in_tiles(
         >>> torch.equal(in_tiles(lambda piece: 1 - piece, image, 32, 16), 1 - image)
         True
     """
-    check_tile(tile, overlap, multiple)
-    height, width = image.shape[-2:]
-    if height % multiple or width % multiple:
+    out = torch.empty_like(image, memory_format=torch.contiguous_format)
+    size = image.shape[-2:]
+    read = lambda rows: image[..., rows, :]  # noqa: E731
+    bands = in_bands(network, read, size, tile, overlap, multiple, progress, least)
+    for rows, band in bands:
+        out[..., rows, :] = band
+    return out
+
+
+@torch.no_grad()
+def in_bands(
+    network: Callable[[Tensor], Tensor],
+    read: Callable[[slice], Tensor],
+    size: Sequence[int],
+    tile: int,
+    overlap: int,
+    multiple: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+    least: int = 1,
+) -> Iterator[tuple[slice, Tensor]]:
+    """As :func:`in_tiles`, for an image of which only some rows are held at a time.
+
+    Args:
+        network (Callable): As in :func:`in_tiles`.
+        read (Callable): Rows of the image → (B, C, rows, W), floating.
+        size (Sequence[int]): Height and width of the image.
+        tile (int): As in :func:`in_tiles`.
+        overlap (int): As in :func:`in_tiles`.
+        multiple (int): As in :func:`in_tiles`.
+        progress (Callable, optional): As in :func:`in_tiles`.
+        least (int): As in :func:`in_tiles`.
+
+    Yields:
+        tuple[slice, Tensor]: Rows, from the first to the last, and what becomes of
+        them, (B, C, rows, W); not written to afterwards.
+
+    Raises:
+        ValueError: As :func:`in_tiles`.
+    """
+    check_tile(tile, overlap, multiple, least)
+    if any(side % multiple for side in size):
         raise ValueError(
             f'the sides of the image must be multiples of {multiple}, got '
-            f'{height}x{width}'
+            f'{size[0]}x{size[1]}'
         )
-    rows, columns = (_spans(s, tile, overlap, multiple) for s in (height, width))
-    out = torch.empty_like(image, memory_format=torch.contiguous_format)
+    rows, columns = (_spans(s, tile, overlap, multiple, least) for s in size)
     done, total = 0, len(rows) * len(columns)
-    for row in rows:
-        strip = out[..., row.begin : row.begin + row.ramp, :]
-        above = strip.clone()
+    above = None
+    for row, following in zip_longest(rows, rows[1:]):
+        image = read(row.seen)
+        band = image.new_empty(*image.shape[:2], row.end - row.begin, size[1])
         for column in columns:
-            piece = image[..., row.seen, column.seen]
-            restored = network(piece.contiguous())[..., row.used, column.used].to(out)
-            target = out[..., row.begin : row.end, column.begin : column.end]
+            piece = image[..., column.seen].contiguous()
+            restored = network(piece)[..., row.used, column.used].to(band)
+            target = band[..., column.begin : column.end]
             ramp = column.ramp
             # Unlike a weighted sum, this keeps to the bit what both pieces agree on.
-            target[..., :ramp].lerp_(restored[..., :ramp], _weights(ramp, out))
+            target[..., :ramp].lerp_(restored[..., :ramp], _weights(ramp, band))
             target[..., ramp:] = restored[..., ramp:]
             done += 1
             if progress is not None:
                 progress(done, total)
-        strip.copy_(above.lerp_(strip, _weights(row.ramp, out)[:, None]))
-    return out
+        if row.ramp:
+            strip = band[..., : row.ramp, :]
+            strip.copy_(above.lerp_(strip, _weights(row.ramp, band)[:, None]))
+        # What the next row of pieces has a share in waits for it.
+        ready = band.shape[2] - (following.ramp if following else 0)
+        above = band[..., ready:, :].clone()
+        yield slice(row.begin, row.begin + ready), band[..., :ready, :]
 
 
-def check_tile(tile: int, overlap: int, multiple: int = 16) -> None:
+def check_tile(tile: int, overlap: int, multiple: int = 16, least: int = 1) -> None:
     """Refuse pieces that cannot be cut, whatever the image.
 
     Args:
         tile (int): As in :func:`in_tiles`.
         overlap (int): As in :func:`in_tiles`.
         multiple (int): As in :func:`in_tiles`.
+        least (int): As in :func:`in_tiles`.
 
     Raises:
-        ValueError: If they are no multiples, or not 0 <= overlap < tile.
+        ValueError: If they are no multiples, or not 0 <= overlap < tile, or ``tile`` is
+            below ``least``.
     """
     if not 0 <= overlap < tile or tile % multiple or overlap % multiple:
         raise ValueError(
             f'tile and overlap must be multiples of {multiple} with '
             f'0 <= overlap < tile, got tile={tile} and overlap={overlap}'
         )
+    if tile < least:
+        raise ValueError(f'tile must not be below {least} pixels, got {tile}')
 
 
 def tile_count(
-    height: int, width: int, tile: int, overlap: int, multiple: int = 16
+    height: int,
+    width: int,
+    tile: int,
+    overlap: int,
+    multiple: int = 16,
+    least: int = 1,
 ) -> int:
     """Into how many pieces :func:`in_tiles` cuts an image.
 
@@ -135,17 +190,20 @@ def tile_count(
         tile (int): As in :func:`in_tiles`.
         overlap (int): As in :func:`in_tiles`.
         multiple (int): As in :func:`in_tiles`.
+        least (int): As in :func:`in_tiles`.
 
     Returns:
         int: Number of pieces.
     """
     rows, columns = (
-        tile_starts(side, tile, overlap, multiple) for side in (height, width)
+        tile_starts(side, tile, overlap, multiple, least) for side in (height, width)
     )
     return len(rows) * len(columns)
 
 
-def tile_starts(side: int, tile: int, overlap: int, multiple: int = 16) -> list[int]:
+def tile_starts(
+    side: int, tile: int, overlap: int, multiple: int = 16, least: int = 1
+) -> list[int]:
     """Where the pieces begin along one axis.
 
     They are as few as can be, then as short as can be, and spread evenly.
@@ -155,6 +213,7 @@ def tile_starts(side: int, tile: int, overlap: int, multiple: int = 16) -> list[
         tile (int): As in :func:`in_tiles`.
         overlap (int): As in :func:`in_tiles`.
         multiple (int): As in :func:`in_tiles`.
+        least (int): As in :func:`in_tiles`.
 
     Returns:
         list[int]: Multiples of ``multiple``, rising from 0.
@@ -165,7 +224,7 @@ def tile_starts(side: int, tile: int, overlap: int, multiple: int = 16) -> list[
         >>> tile_starts(240, tile=512, overlap=64)
         [0]
     """
-    piece = tile_side(side, tile, overlap, multiple)
+    piece = tile_side(side, tile, overlap, multiple, least)
     if side == piece:
         return [0]
     steps = -(-(side - piece) // (piece - overlap))
@@ -173,14 +232,19 @@ def tile_starts(side: int, tile: int, overlap: int, multiple: int = 16) -> list[
     return [step * last // steps * multiple for step in range(steps + 1)]
 
 
-def tile_side(side: int, tile: int, overlap: int, multiple: int = 16) -> int:
+def tile_side(
+    side: int, tile: int, overlap: int, multiple: int = 16, least: int = 1
+) -> int:
     """The least side, up to ``tile``, that needs no more pieces than ``tile`` does.
+
+    It is not below ``least``, unless the image itself is.
 
     Args:
         side (int): Of the image in pixels, a multiple of ``multiple``.
         tile (int): As in :func:`in_tiles`.
         overlap (int): As in :func:`in_tiles`.
         multiple (int): As in :func:`in_tiles`.
+        least (int): As in :func:`in_tiles`.
 
     Returns:
         int: Side of the pieces along this axis.
@@ -192,16 +256,19 @@ def tile_side(side: int, tile: int, overlap: int, multiple: int = 16) -> int:
     if side <= tile:
         return side
     count = -(-(side - overlap) // (tile - overlap))
-    return -(-(side + (count - 1) * overlap) // (count * multiple)) * multiple
+    evenly = -(-(side + (count - 1) * overlap) // count)
+    return -(-max(evenly, least) // multiple) * multiple
 
 
-def _spans(side: int, tile: int, overlap: int, multiple: int) -> list[_Span]:
-    starts = tile_starts(side, tile, overlap, multiple)
+def _spans(
+    side: int, tile: int, overlap: int, multiple: int, least: int
+) -> list[_Span]:
+    starts = tile_starts(side, tile, overlap, multiple, least)
     steps = [after - before for before, after in pairwise(starts)]
     # No longer than a step, or three pieces would meet in one ramp.
     ramp = min([_RAMP, overlap // _RAMP_SHARE, *steps])
     # Around the middle between one piece's start and the end of that before.
-    piece = tile_side(side, tile, overlap, multiple)
+    piece = tile_side(side, tile, overlap, multiple, least)
     begins = [(a + b + piece - ramp) // 2 for a, b in pairwise(starts)]
     ends = [begin + ramp for begin in begins]
     ramps = [0, *(ramp for _ in begins)]

@@ -16,6 +16,8 @@ from .tile_size import LEAST_TILE, choose_tile
 
 # Type of an image → its white.
 WHITES = {'uint8': 255, 'uint16': 65535, 'float32': 1}
+# Arrays like the photo that are yet to come: the result, turned, and in its file.
+_KEPT = 3
 
 
 def load_restorer(
@@ -70,7 +72,8 @@ def restore(
 ) -> np.ndarray:
     """Take the defocus blur out of an image.
 
-    The image and the result stay in the main memory; the network gets what fits.
+    The image and the result stay in the main memory, in their own type; the network
+    gets what fits.
 
     Args:
         image (np.ndarray): (H, W, 3) RGB or (H, W) grey; uint8, uint16, or float32 in
@@ -101,22 +104,7 @@ def restore(
                [7, 7, 7]], dtype=uint8)
     """
     _check_image(image)
-    planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
-    # The only copy, in the order that convolutions like; `image` stays as it is.
-    scaled = np.array(planes, dtype=np.float32, order='C')
-    scaled /= WHITES[image.dtype.name]
-    photo = torch.from_numpy(scaled)[None]
-    del scaled
-    restored = _restore(photo, restorer, tile, overlap, dtype, progress)
-    del photo
-    # A sum is not finite if a number is not.
-    if not math.isfinite(restored.sum().item()):
-        raise InputError(
-            f'the network overflows in {dtype}; restore with dtype bfloat16 or float32'
-        )
-    planes = _quantized(restored, image.dtype)
-    result = planes[0] if image.ndim == 2 else planes.transpose(1, 2, 0)
-    return np.ascontiguousarray(result)
+    return _restore(image, restorer, tile, overlap, dtype, progress)
 
 
 class _OfMMagic(nn.Module):
@@ -143,29 +131,29 @@ class _OfMMagic(nn.Module):
         return restored.flip(1) if self.bgr else restored
 
 
-@torch.no_grad()
 def _restore(
-    photo: Tensor,
+    image: np.ndarray,
     restorer: Restorer,
     tile: int | str | None,
     overlap: int,
     dtype: str,
     progress: Callable[[int, int], None] | None,
-) -> Tensor:
+) -> np.ndarray:
     """Restore with the tile asked for, or the largest that there is room for."""
     chosen = tile
     if tile == 'auto':
-        chosen = choose_tile(restorer, *photo.shape[-2:], overlap, dtype)
+        kept = _KEPT * image.nbytes
+        chosen = choose_tile(restorer, *image.shape[:2], overlap, dtype, kept)
     while True:
         try:
-            return restorer.restore(photo, chosen, overlap, dtype, progress)
+            return _restore_in_bands(image, restorer, chosen, overlap, dtype, progress)
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
             unit = math.lcm(16, restorer.size_divisor)
-            smaller = (chosen or max(photo.shape[-2:])) // 2 // unit * unit
+            smaller = (chosen or max(image.shape[:2])) // 2 // unit * unit
             if tile != 'auto' or smaller < max(LEAST_TILE, overlap + unit):
-                whole = f'{tuple(photo.shape[-2:])} pixels at once'
+                whole = f'{image.shape[:2]} pixels at once'
                 piece = f'a tile of {chosen} pixels' if chosen else whole
                 raise InputError(
                     f'the memory does not suffice for {piece}; give a smaller tile, or '
@@ -175,6 +163,39 @@ def _restore(
         chosen = smaller
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+@torch.no_grad()
+def _restore_in_bands(
+    image: np.ndarray,
+    restorer: Restorer,
+    tile: int | None,
+    overlap: int,
+    dtype: str,
+    progress: Callable[[int, int], None] | None,
+) -> np.ndarray:
+    """Restore so that only a row of pieces is held in float32 at a time."""
+    planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+    white = WHITES[image.dtype.name]
+
+    def read(rows: Tensor) -> Tensor:
+        # In the order that convolutions like.
+        some = np.array(planes[:, rows.numpy()], np.float32, order='C')
+        return torch.from_numpy(some)[None].div_(white)
+
+    result = np.empty(image.shape, image.dtype)
+    target = result[None] if image.ndim == 2 else result.transpose(2, 0, 1)
+    size = image.shape[:2]
+    bands = restorer.restore_in_bands(read, size, tile, overlap, dtype, progress)
+    for rows, band in bands:
+        # A sum is not finite if a number is not.
+        if not math.isfinite(band.sum().item()):
+            raise InputError(
+                f'the network overflows in {dtype}; restore with dtype bfloat16 or '
+                'float32'
+            )
+        target[:, rows] = _quantized(band, image.dtype)
+    return result
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -13,7 +13,7 @@ INSTALL_REQUIRES = [
     'torch>=2.6,<2.12',  # 2.6: torch.load is weights_only by default
     'numpy>=1.24,<3',
     'opencv-python-headless>=4.8,<5',
-    'pillow>=10',
+    'pillow>=11.3',  # reads and writes AVIF
     'tifffile>=2023.2.2',
     'av>=10',  # FFmpeg: tells damaged JPEGs
     'lazy-loader>=0.4',
@@ -48,6 +48,9 @@ MMAGIC_REQUIRES = [
     'setuptools<81',  # mmengine imports pkg_resources
 ]
 
+# HEIC, JPEG XL and camera raw.
+FORMATS = ['pillow-heif>=1.0', 'pillow-jxl-plugin>=1.3', 'rawpy>=0.24']
+
 setup(
     name='mmagic_inik',
     version='0.1.0',
@@ -71,7 +74,8 @@ setup(
     extras_require={
         'mmagic': MMAGIC_REQUIRES,
         'demo': ['scikit-learn>=1.3'],
-        'tests': ['pytest>=8', 'pytest-xdist>=3', 'scikit-learn>=1.3'],
+        'formats': FORMATS,
+        'tests': ['pytest>=8', 'pytest-xdist>=3', 'scikit-learn>=1.3', *FORMATS],
         'lint': ['ruff', 'codespell', 'pre-commit'],
     },
 )

@@ -11,9 +11,16 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from . import photo_formats
 from .errors import InputError
+from .orientation import FIRST_TRANSPOSED, valid_orientation
+from .photo_formats import kind_of, raw_size, read_deep
+from .tiff import SIGNATURES as TIFF_SIGNATURES
+from .tiff import decode_deep, orientation_of, photo_pages
 
-EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+_JPEG = ('.jfif', '.jif', '.jpe', '.jpeg', '.jpg')
+EXTENSIONS = ('.bmp', *_JPEG, '.png', '.tif', '.tiff', '.webp')
+EXTENSIONS += photo_formats.EXTENSIONS
 # Told by content, whatever the extension; Pillow would also run PostScript.
 _FORMATS = ('BMP', 'JPEG', 'PNG', 'TIFF', 'WEBP')
 _EXIF_ORIENTATION = 274
@@ -21,10 +28,6 @@ _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _PNG_END = b'IEND\xaeB`\x82'
 _JPEG_SIGNATURE = b'\xff\xd8\xff'
 _JPEG_END = b'\xff\xd9'
-# TIFF's PhotometricInterpretation.
-_RGB_OR_GREY = (1, 2)
-# The last two are BigTIFF's.
-_TIFF_SIGNATURES = (b'II*\x00', b'MM\x00*', b'II+\x00', b'MM\x00+')
 # Some programs write a few bytes behind the end.
 _TAIL = 4096
 # Files, with time and size, that this process has checked.
@@ -35,34 +38,69 @@ def read_photo(path: str | Path) -> np.ndarray:
     """Decode a photograph completely.
 
     Sixteen bits are kept; grey becomes RGB, transparency is dropped, EXIF orientation
-    is applied.
+    is applied. Of several pages, the first that is no thumbnail is read; of numbers
+    with a fraction, what lies outside [0, 1] is clipped. A camera raw is developed to
+    sRGB with the camera's white balance.
 
     Args:
-        path (str | Path): PNG, JPEG, TIFF, BMP or WebP file.
+        path (str | Path): PNG, JPEG, TIFF, BMP, WebP or AVIF file; with the extra
+            ``formats`` also HEIC, JPEG XL and camera raw.
 
     Returns:
-        np.ndarray: (H, W, 3), RGB: uint8, or float32 in [0, 255] from 16-bit files.
+        np.ndarray: (H, W, 3), RGB: uint8, or float32 in [0, 255] from files of more
+        than 8 bits.
 
     Raises:
         InputError: Names the file if it is absent, cut off, no photograph, of more
-            than 178 megapixels, or damaged, as far as its format tells.
+            than 178 megapixels, or damaged, as far as its format tells; or if it needs
+            a library that is not installed.
     """
     path = Path(path)
     data = _read_bytes(path)
     try:
+        kind = kind_of(path, data)
         if data.startswith(_PNG_SIGNATURE):
             check_png(data)
-        if _is_deep(data):
-            return _read_deep(path, data)
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        deep = read_deep(path, data, kind)
+        if deep is not None:
+            return _as_rgb(deep.astype(np.float32) / 257)
+        if kind is None and data.startswith(TIFF_SIGNATURES):
+            return _read_tiff(data)
+        if _is_deep_png(data):
+            return _read_deep_png(data)
+        with Image.open(io.BytesIO(data), formats=formats_of(kind)) as image:
             if data.startswith(_JPEG_SIGNATURE):
                 _check_jpeg_once(path, data)
             image.load()
-            return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+            return np.array(upright(image).convert('RGB'))
     except InputError:
         raise
     except Exception as error:  # Pillow's plugins raise all kinds
         raise _unreadable(path, error) from error
+
+
+def formats_of(kind: str | None) -> tuple[str, ...]:
+    """As which formats Pillow may open a file.
+
+    Args:
+        kind (str, optional): From :func:`~.photo_formats.kind_of`.
+
+    Returns:
+        tuple[str, ...]: Pillow's names.
+    """
+    return (*_FORMATS, kind) if kind else _FORMATS
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """An image as it is shown.
+
+    Args:
+        image (Image.Image): From Pillow.
+
+    Returns:
+        Image.Image: Turned as EXIF says; not so for JPEG XL, whose decoder turns it.
+    """
+    return image if image.format == 'JXL' else ImageOps.exif_transpose(image)
 
 
 def photo_size(path: str | Path) -> tuple[int, int]:
@@ -83,30 +121,31 @@ def photo_size(path: str | Path) -> tuple[int, int]:
     path = Path(path)
     try:
         with path.open('rb') as file:
-            head = file.read(32)
+            head = file.read(64)
             file.seek(-min(_TAIL, path.stat().st_size), 2)
             tail = file.read()
+        kind = kind_of(path, head)
+        if kind:
+            photo_formats.library(kind, path)
+        if kind == 'RAW':
+            return raw_size(path)
+        if kind is None and head.startswith(TIFF_SIGNATURES):
+            return _tiff_size(path)
         if head.startswith(_PNG_SIGNATURE) and _PNG_END not in tail:
             raise _unreadable(path, 'the end of the file is missing')
         if head.startswith(_JPEG_SIGNATURE) and _JPEG_END not in tail:
             # Cut off, or a telephone's film follows: only decoding tells.
             return read_photo(path).shape[1::-1]
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=formats_of(kind)) as image:
             size = image.size
-            # Pillow has turned a TIFF's size already, and would decode a whole PNG in
-            # search of EXIF data behind the pixels.
-            quick = image.format != 'PNG' or 'exif' in image.info
-            turned = (
-                quick
-                and image.format != 'TIFF'
-                and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            # Pillow would decode a whole PNG in search of EXIF data behind the pixels.
+            quick = image.format not in ('PNG', 'JXL') or (
+                image.format == 'PNG' and 'exif' in image.info
             )
+            tag = image.getexif().get(_EXIF_ORIENTATION, 1) if quick else 1
+            turned = valid_orientation(tag) >= FIRST_TRANSPOSED
     except InputError:
         raise
-    except UnidentifiedImageError as error:
-        if head.startswith(_TIFF_SIGNATURES):  # Pillow knows no 16-bit RGB TIFF
-            return read_photo(path).shape[1::-1]
-        raise _unreadable(path, error) from error
     except Exception as error:  # Pillow's plugins raise all kinds
         raise _unreadable(path, error) from error
     return size[::-1] if turned else size
@@ -156,73 +195,66 @@ def _check_jpeg(data: bytes) -> None:
         return
 
 
-def _is_deep(data: bytes) -> bool:
-    """Whether a file may hold more than 8 bits per sample, which Pillow would cut."""
-    if data.startswith(_PNG_SIGNATURE):
-        return data[24:25] == b'\x10'
-    if not data.startswith(_TIFF_SIGNATURES):
-        return False
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        return file.pages.first.bitspersample > 8
+def _is_deep_png(data: bytes) -> bool:
+    """Whether there are 16 bits per sample, which Pillow would cut."""
+    return data.startswith(_PNG_SIGNATURE) and data[24:25] == b'\x10'
 
 
-def _read_deep(path: Path, data: bytes) -> np.ndarray:
-    if data.startswith(_PNG_SIGNATURE):
-        try:
-            # OpenCV would return an incomplete PNG half black; Pillow tells.
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                image.load()
-        except Exception as error:  # Pillow's plugins raise all kinds
-            raise _unreadable(path, error) from error
-    else:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages.first
-            _check_deep_tiff(path, page, len(data))
-            if tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples:
-                return _divided_by_alpha(path, data)
-    # Unlike IMREAD_UNCHANGED these two apply a PNG's orientation.
-    pixels = _decoded(path, data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+def _read_deep_png(data: bytes) -> np.ndarray:
+    # OpenCV would return an incomplete PNG half black; Pillow tells.
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        image.load()
+    # Unlike IMREAD_UNCHANGED these two apply the orientation.
+    pixels = cv2.imdecode(
+        np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+    )
+    if pixels is None or pixels.dtype != np.uint16:
+        raise ValueError('no 8- or 16-bit image data')
     pixels = pixels.astype(np.float32) / 257
+    return _as_rgb(pixels[..., 2::-1] if pixels.ndim == 3 else pixels)
+
+
+def _read_tiff(data: bytes) -> np.ndarray:
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = photo_pages(file)[0]
+        if page.bitspersample > 8:
+            pixels = decode_deep(page, data)
+            if tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples:
+                pixels = _divided_by_alpha(pixels)
+            if pixels.dtype == np.float32:
+                return _as_rgb(np.clip(pixels, 0, 1) * np.float32(255))
+            return _as_rgb(pixels.astype(np.float32) / 257)
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        image.seek(page.index)
+        image.load()
+        return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+
+
+def _divided_by_alpha(pixels: np.ndarray) -> np.ndarray:
+    """Colours that their file multiplies by transparency, as they were: (H, W, 3)."""
+    if pixels.ndim != 3 or pixels.shape[2] != 4:
+        raise ValueError('its colours are multiplied by what is no transparency')
+    white = np.float32(1 if pixels.dtype == np.float32 else 65535)
+    color, alpha = np.split(pixels.astype(np.float32), [3], 2)
+    # Where nothing is opaque there is no colour to tell.
+    color = np.minimum(color / np.maximum(alpha, white / 65535), 1) * white
+    return color.astype(pixels.dtype)
+
+
+def _tiff_size(path: Path) -> tuple[int, int]:
+    with tifffile.TiffFile(path) as file:
+        page = photo_pages(file)[0]
+        size = page.imagewidth, page.imagelength
+        return size[::-1] if orientation_of(page) >= FIRST_TRANSPOSED else size
+
+
+def _as_rgb(pixels: np.ndarray) -> np.ndarray:
+    """The first three channels, or grey three times, in a new array."""
+    if pixels.ndim == 3 and pixels.shape[2] < 3:
+        pixels = pixels[..., 0]
     if pixels.ndim == 2:
         return np.repeat(pixels[..., None], 3, axis=2)
-    return np.ascontiguousarray(pixels[..., 2::-1])
-
-
-def _divided_by_alpha(path: Path, data: bytes) -> np.ndarray:
-    """Colours that their file multiplies by transparency, as they were: (H, W, 3)."""
-    pixels = _decoded(path, data, cv2.IMREAD_UNCHANGED)
-    if pixels.ndim != 3 or pixels.shape[2] != 4:
-        raise _unreadable(path, 'its colours are multiplied by what is no transparency')
-    blue_green_red, alpha = np.split(pixels.astype(np.float32), [3], 2)
-    # Where nothing is opaque there is no colour to tell.
-    color = np.minimum(blue_green_red / np.maximum(alpha, 1), 1) * 255
-    return np.ascontiguousarray(color[..., ::-1])
-
-
-def _decoded(path: Path, data: bytes, flags: int) -> np.ndarray:
-    """What OpenCV makes of a file of 16 bits: uint16."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if pixels is None or pixels.dtype != np.uint16:
-        raise _unreadable(path, 'no 8- or 16-bit image data')
-    return pixels
-
-
-def _check_deep_tiff(path: Path, page: tifffile.TiffPage, length: int) -> None:
-    """Refuse what OpenCV would return scrambled, dark or partly black."""
-    if page.samplesperpixel > 1 and page.planarconfig == 2:
-        raise _unreadable(path, 'its colours lie in separate planes')
-    if page.samplesperpixel == 2:
-        raise _unreadable(path, 'grey with transparency')
-    if page.bitspersample != 16 or page.sampleformat != 1:
-        raise _unreadable(path, 'no 8- or 16-bit image data')
-    if page.photometric not in _RGB_OR_GREY:
-        raise _unreadable(path, '16 bits of neither RGB nor grey with black as 0')
-    pixels = page.imagewidth * page.imagelength
-    if pixels > 2 * Image.MAX_IMAGE_PIXELS:
-        raise _unreadable(path, f'its {pixels} pixels are more than a photograph has')
-    ends = zip(page.dataoffsets, page.databytecounts, strict=True)
-    if any(offset + count > length for offset, count in ends):
-        raise _unreadable(path, 'the end of the file is missing')
+    return np.ascontiguousarray(pixels[..., :3])
 
 
 def _read_bytes(path: Path) -> bytes:

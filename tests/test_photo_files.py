@@ -385,11 +385,111 @@ def test_grey_in_three_colours_stays_grey(tmp_path):
 def test_several_pages_are_refused(tmp_path, kind):
     path = tmp_path / f'a.{kind[:4].rstrip("16")}'
     if kind == 'tif16':
-        tifffile.imwrite(path, noise((2, 8, 9), np.uint16), photometric='minisblack')
+        deep = noise((2, 8, 9), np.uint16)
+        tifffile.imwrite(path, deep, photometric='minisblack')
     else:
         first, second = (Image.fromarray(noise((8, 9, 3), seed=n)) for n in (0, 1))
         first.save(path, save_all=True, append_images=[second])
-    with pytest.raises(InputError, match=r'a\.\w+ has 2 pages or frames'):
+    with pytest.raises(InputError, match=r'a\.\w+ has 2 (pages|moving pictures), and'):
+        open_photo(path)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('planar', ['contig', 'separate'])
+def test_transparency_of_turned_sixteen_bit_tiffs(tmp_path, planar, orientation):
+    pixels = noise((6, 11, 4), np.uint16)
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(
+        path,
+        np.moveaxis(pixels, 2, 0) if planar == 'separate' else pixels,
+        photometric='rgb',
+        planarconfig=planar,
+        extrasamples=['unassalpha'],
+        extratags=[(274, 'H', 1, orientation, True)],
+    )
+    photo = rewrite(path, inverted)
+    said = [] if planar == 'contig' else ['its planes of colours become one']
+    assert photo.remarks == said
+    expected = np.dstack([65535 - pixels[..., :3], pixels[..., 3]])
+    np.testing.assert_array_equal(tifffile.imread(path), expected)
+
+
+@pytest.mark.parametrize('compression', [None, 'zlib'])
+@pytest.mark.parametrize('channels', [1, 3, 4], ids=['L', 'RGB', 'RGBA'])
+@pytest.mark.parametrize('dtype', [np.float16, np.float32])
+def test_numbers_with_a_fraction_are_kept(tmp_path, dtype, channels, compression):
+    pixels = np.random.default_rng(0).random((6, 11, channels)).astype(dtype)
+    pixels[0, 0] = 3.5
+    pixels[1, 1] = -0.25
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(
+        path,
+        pixels.squeeze(),
+        photometric='rgb' if channels > 1 else 'minisblack',
+        extrasamples=['unassalpha'] if channels == 4 else None,
+        compression=compression,
+        extratags=[(274, 'H', 1, 6, True), (315, 's', 0, 'me', True)],
+    )
+    photo = rewrite(path, lambda given: given * given)
+    assert photo.remarks == [
+        '3 % of its numbers lie outside [0, 1]: the network saw them clipped, and the '
+        'excess is put back'
+    ]
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        result = page.asarray().reshape(pixels.shape)
+        assert page.dtype == dtype
+        assert page.compression == (8 if compression else 1)
+        assert page.tags.valueof(274) == 6
+        assert page.tags.valueof(315) == 'me'
+    inside = np.clip(pixels, 0, 1).astype(np.float32)
+    expected = (inside**2 + (pixels - inside)).astype(dtype)
+    expected[..., 3:] = pixels[..., 3:]
+    np.testing.assert_allclose(
+        result, expected, rtol=2e-3 if dtype == np.float16 else 1e-6
+    )
+
+
+@pytest.mark.parametrize('first', [True, False], ids=['photo first', 'thumbnail first'])
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_the_photo_beside_its_thumbnail(tmp_path, dtype, first):
+    pixels, path = noise((40, 60, 3), dtype), tmp_path / 'a.tif'
+    small = pixels[:10, :15]
+    with tifffile.TiffWriter(path) as file:
+        for page in (pixels, small) if first else (small, pixels):
+            name = [(315, 's', 0, 'small' if page is small else 'photo', True)]
+            reduced = int(page is small)
+            options = dict(photometric='rgb', subfiletype=reduced, extratags=name)
+            file.write(page, metadata=None, **options)
+    photo = rewrite(path, inverted)
+    assert photo.remarks == ['its thumbnail is left out']
+    with tifffile.TiffFile(path) as file:
+        assert len(file.pages) == 1
+        assert file.pages.first.tags.valueof(315) == 'photo'
+        np.testing.assert_array_equal(file.pages.first.asarray(), inverted(pixels))
+
+
+@pytest.mark.parametrize('compression', ['jpeg', 'group4'])
+def test_tiff_of_a_compression_that_loses_says_so(tmp_path, compression):
+    image = Image.fromarray(np.kron(noise((4, 6)), np.ones((16, 16), np.uint8)))
+    image = image.convert('1') if compression == 'group4' else image
+    image.save(tmp_path / 'a.tif', compression=compression)
+    photo = rewrite(tmp_path / 'a.tif', inverted)
+    assert photo.remarks[0] == f'its compression {compression} becomes Deflate'
+    with Image.open(tmp_path / 'a.tif') as after:
+        assert after.info['compression'] == 'tiff_adobe_deflate'
+        assert after.mode == 'L'
+        # JPEG's tables are gone with it.
+        assert 347 not in after.tag_v2
+
+
+@pytest.mark.parametrize('kind', ['GIF', 'PNG', 'WEBP', 'AVIF'])
+def test_what_moves_is_refused(tmp_path, kind):
+    path = tmp_path / f'a.{kind.lower()}'
+    first, second = (Image.fromarray(noise((16, 24, 3), seed=n)) for n in (0, 1))
+    first.save(path, kind, save_all=True, append_images=[second], duration=100)
+    what = 'no known image format' if kind == 'GIF' else 'has 2 moving pictures, and'
+    with pytest.raises(InputError, match=what):
         open_photo(path)
 
 

@@ -12,6 +12,7 @@ import skimage.data
 import tifffile
 from PIL import Image
 
+from mmagic_inik import photo_formats
 from mmagic_inik.errors import InputError
 from mmagic_inik.photos import EXTENSIONS, photo_size, read_photo
 
@@ -83,10 +84,10 @@ def test_eight_bit_lossless(tmp_path, name, options):
     assert photo_size(tmp_path / name) == (WIDTH, HEIGHT)
 
 
-@pytest.mark.parametrize('name', ['a.jpg', 'a.jpeg'])
-def test_jpeg(tmp_path, name):
+@pytest.mark.parametrize('name', ['a.jpg', 'a.jpeg', 'a.jpe', 'a.jif', 'a.jfif', 'a'])
+def test_jpeg(tmp_path, name):  # the last has no extension
     pixels = np.full((HEIGHT, WIDTH, 3), (200, 100, 50), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / name, quality=100, subsampling=0)
+    Image.fromarray(pixels).save(tmp_path / name, 'JPEG', quality=100, subsampling=0)
     photo = read_photo(tmp_path / name)
     assert photo.dtype == np.uint8
     np.testing.assert_allclose(photo, pixels, atol=2)
@@ -95,7 +96,9 @@ def test_jpeg(tmp_path, name):
 
 def test_extensions_tested_are_those_accepted():
     assert set(EXTENSIONS) == {
-        *('.png', '.bmp', '.tif', '.tiff', '.webp', '.jpg', '.jpeg')
+        *('.png', '.bmp', '.tif', '.tiff', '.webp', '.jpg', '.jpeg'),
+        *('.jpe', '.jif', '.jfif'),
+        *photo_formats.EXTENSIONS,  # see test_photo_formats.py
     }
 
 
@@ -153,28 +156,71 @@ def test_colours_multiplied_by_transparency_are_not_dark(tmp_path, dtype):
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
-def test_planar_tiff_is_not_scrambled(tmp_path, dtype):
+@pytest.mark.parametrize('compression', [None, 'zlib'])
+def test_planar_tiff_is_not_scrambled(tmp_path, dtype, compression):
     pixels = _pixels(dtype)
-    tifffile.imwrite(
-        tmp_path / 'a.tif',
-        np.moveaxis(pixels, 2, 0),
-        photometric='rgb',
-        planarconfig='separate',
-    )
-    try:
-        photo = read_photo(tmp_path / 'a.tif')
-    except InputError:
-        return  # refused by name is as good
+    path = tmp_path / 'a.tif'
+    options = dict(photometric='rgb', planarconfig='separate', compression=compression)
+    tifffile.imwrite(path, np.moveaxis(pixels, 2, 0), **options)
     scale = 257 if dtype == np.uint16 else 1
-    np.testing.assert_allclose(photo, pixels / scale, rtol=1e-6)
+    np.testing.assert_allclose(read_photo(path), pixels / scale, rtol=1e-6)
 
 
-def test_float_tiff_is_refused(tmp_path):
-    tifffile.imwrite(
-        tmp_path / 'a.tif', np.ones((HEIGHT, WIDTH, 3), np.float32), photometric='rgb'
-    )
-    with pytest.raises(InputError, match=r'a\.tif .*no 8- or 16-bit image data'):
+@pytest.mark.parametrize('compression', ['jpeg', 'group4', 'packbits', 'tiff_lzw'])
+def test_compressed_eight_bit_tiff(tmp_path, compression):
+    image = Image.fromarray(np.full((16, 24, 3), 200, np.uint8))
+    image = image.convert('1') if compression == 'group4' else image
+    image.save(tmp_path / 'a.tif', compression=compression)
+    photo = read_photo(tmp_path / 'a.tif')
+    np.testing.assert_allclose(photo, np.asarray(image.convert('RGB')), atol=2)
+
+
+@pytest.mark.parametrize('planar', ['contig', 'separate'])
+@pytest.mark.parametrize('compression', [None, 'zlib'])
+@pytest.mark.parametrize('dtype', [np.float16, np.float32])
+def test_float_tiff(tmp_path, dtype, compression, planar):
+    pixels = (_pixels() / 200 - 0.1).astype(dtype)  # beyond [0, 1] on both sides
+    stored = np.moveaxis(pixels, 2, 0) if planar == 'separate' else pixels
+    path = tmp_path / 'a.tif'
+    options = dict(photometric='rgb', planarconfig=planar, compression=compression)
+    tifffile.imwrite(path, stored, **options)
+    photo = read_photo(path)
+    assert photo.dtype == np.float32
+    expected = np.clip(pixels.astype(np.float64), 0, 1) * 255
+    np.testing.assert_allclose(photo, expected, rtol=1e-6)
+    assert photo_size(path) == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize(
+    ('pixels', 'why'),
+    [
+        (np.full((5, 7, 3), 200, np.float32), 'go up to 200, where white must be 1'),
+        (np.full((5, 7, 3), np.nan, np.float32), 'some of its numbers are not finite'),
+        (np.ones((5, 7, 3)), 'nor float16 or float32'),
+    ],
+    ids=['to 255', 'nan', 'float64'],
+)
+def test_float_tiff_that_is_refused(tmp_path, pixels, why):
+    tifffile.imwrite(tmp_path / 'a.tif', pixels, photometric='rgb')
+    with pytest.raises(InputError, match=why):
         read_photo(tmp_path / 'a.tif')
+
+
+@pytest.mark.parametrize('first', [True, False], ids=['photo first', 'thumbnail first'])
+@pytest.mark.parametrize('flagged', [True, False], ids=['flagged', 'small'])
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
+def test_the_photo_beside_its_thumbnail(tmp_path, dtype, flagged, first):
+    pixels = _pixels(np.uint8).astype(dtype)
+    pixels = pixels / np.float32(255) if dtype == np.float32 else pixels
+    small = pixels[:2, :3]
+    path = tmp_path / 'a.tif'
+    with tifffile.TiffWriter(path) as file:
+        for page in (pixels, small) if first else (small, pixels):
+            reduced = int(flagged and page is small)
+            file.write(page, photometric='rgb', subfiletype=reduced, metadata=None)
+    scale = {np.uint8: 1, np.uint16: 1 / 257, np.float32: 255}[dtype]
+    np.testing.assert_allclose(read_photo(path), pixels * scale, rtol=1e-6)
+    assert photo_size(path) == (WIDTH, HEIGHT)
 
 
 @pytest.mark.parametrize(
@@ -582,7 +628,7 @@ def test_deep_tiff_with_its_directory_in_front_is_checked_for_its_end(tmp_path):
         read_photo(path)
 
 
-@pytest.mark.parametrize('dtype', [np.int16, np.float32, np.uint32])
+@pytest.mark.parametrize('dtype', [np.int16, np.float64, np.uint32])
 def test_other_numbers_than_unsigned_are_refused(tmp_path, dtype):
     path = tmp_path / 'a.tif'
     tifffile.imwrite(path, _pixels(np.uint8).astype(dtype), photometric='rgb')

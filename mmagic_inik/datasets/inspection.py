@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
+from ..photo_formats import kind_of
 from ..photos import read_photo
 from .pairing import Pair
 
@@ -22,6 +23,7 @@ _BETTER_DB, _SMALL_SIDE, _NEIGHBOURS = 3.0, 32, 3
 # Rows whose squared differences are summed at a time.
 _BLOCK = 64
 _SIGNATURES = {b'\x89PNG': 'PNG', b'\xff\xd8': 'JPEG', b'BM': 'BMP', b'RIFF': 'WebP'}
+_NAMES = {'AVIF': 'AVIF', 'HEIF': 'HEIC', 'JXL': 'JPEG XL', 'RAW': 'camera raw'}
 
 
 class Photo(NamedTuple):
@@ -160,11 +162,11 @@ def _shared(checked: dict[str, list[Checked]]) -> list[str]:
 
 def _describe(path: Path, image: np.ndarray) -> Photo:
     with path.open('rb') as file:
-        head = file.read(4)
+        head = file.read(64)
+    kind = kind_of(path, head)
     # What is read and begins otherwise is a TIFF.
-    name = next(
-        (n for start, n in _SIGNATURES.items() if head.startswith(start)), 'TIFF'
-    )
+    names = (n for start, n in _SIGNATURES.items() if head.startswith(start))
+    name = _NAMES[kind] if kind else next(names, 'TIFF')
     bits = 8 if image.dtype == np.uint8 else 16
     size = f'{image.shape[1]}x{image.shape[0]}'
     digest = hashlib.blake2b(image, digest_size=16).hexdigest()

@@ -28,6 +28,10 @@ _TIFF_SAMPLES, _TIFF_EXTRA_SAMPLES = 277, 338
 # EXIF, GPS and interoperability tags have directories of their own.
 _TIFF_DIRECTORIES = (34665, 34853, 40965)
 _TIFF_OFFSETS, _TIFF_COUNTS = 273, 279
+_TIFF_ORIENTATION, _TIFF_SHORT, _EXIF_COLOR_SPACE = 274, 3, 40961
+# What DNG and makers define for their own pixels; colour filters.
+_RAW_PRIVATE, _RAW_LAYOUT = 50000, {33421, 33422}
+_JPEG_EXIF = b'Exif\0\0'
 # How pixels are laid out and what they mean: size, bits, compression, strips, ...
 _TIFF_LAYOUT = {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 338, 339}
 # ... fax options, palette, tiles, previews, inks, JPEG tables, YCbCr.
@@ -84,21 +88,51 @@ def carry_over_jpeg(encoded: bytes, original: bytes, keep_profile: bool) -> byte
     return b''.join([encoded[:2], *kept, encoded[begin:]])
 
 
-def carry_over_tiff(encoded: bytes, original: bytes, keep_profile: bool) -> bytes:
+def carry_over_tiff(
+    encoded: bytes, original: bytes, keep_profile: bool, page: int = 0
+) -> bytes:
     """Put the tags of one TIFF that are not about its pixels into another.
 
     Args:
         encoded (bytes): New file, little-endian.
-        original (bytes): Undamaged file of one page, in either order, or a BigTIFF.
+        original (bytes): Undamaged file, in either order, or a BigTIFF.
         keep_profile (bool): Whether its colour profile holds for the new pixels.
+        page (int): Which of its pages the pixels are of. Default: 0.
 
     Returns:
         bytes: New pixels, old everything else; little-endian.
     """
-    old, new = (_first_directory(data) for data in (original, encoded))
-    dropped = (
-        _TIFF_DROPPED | _TIFF_LAYOUT | (set() if keep_profile else {_TIFF_PROFILE})
-    )
+    dropped = set() if keep_profile else {_TIFF_PROFILE}
+    return _with_tags(encoded, _page_directory(original, page), dropped)
+
+
+def carry_over_raw(encoded: bytes, original: bytes) -> bytes:
+    """Put what a camera raw tells beside its pixels into a TIFF that was made of it.
+
+    Args:
+        encoded (bytes): TIFF in sRGB and upright, little-endian.
+        original (bytes): The raw file. What is neither a TIFF inside nor holds a JPEG
+            with EXIF data (as Fujifilm's) has nothing to be carried over.
+
+    Returns:
+        bytes: New pixels; EXIF data with the maker's notes, place, XMP, copyright.
+    """
+    start = original.find(_JPEG_EXIF) + len(_JPEG_EXIF)
+    is_tiff = original[:2] in (b'II', b'MM')
+    if not is_tiff and start < len(_JPEG_EXIF):
+        return encoded
+    old = _page_directory(original if is_tiff else original[start:], 0)
+    old = {tag: entry for tag, entry in old.items() if tag < _RAW_PRIVATE}
+    old[_TIFF_ORIENTATION] = _TIFF_SHORT, 1, b'\1\0'
+    exif = old.get(_TIFF_DIRECTORIES[0])
+    if exif is not None:
+        exif[2][_EXIF_COLOR_SPACE] = _TIFF_SHORT, 1, b'\1\0'  # sRGB
+    return _with_tags(encoded, old, {_TIFF_PROFILE, *_RAW_LAYOUT})
+
+
+def _with_tags(encoded: bytes, old: dict[int, _Entry], also_dropped: set[int]) -> bytes:
+    new = _page_directory(encoded, 0)
+    dropped = _TIFF_DROPPED | _TIFF_LAYOUT | also_dropped
     tags = {tag: entry for tag, entry in old.items() if tag not in dropped}
     tags |= {tag: entry for tag, entry in new.items() if tag in _TIFF_LAYOUT}
     fourth = _TIFF_SAMPLES in new and new[_TIFF_SAMPLES][2] == b'\4\0'
@@ -139,10 +173,15 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += 2 + length
 
 
-def _first_directory(data: bytes) -> dict[int, _Entry]:
+def _page_directory(data: bytes, page: int) -> dict[int, _Entry]:
     order = '<' if data[:2] == b'II' else '>'
     big = struct.unpack_from(f'{order}H', data, 2)[0] == 43
-    (at,) = struct.unpack_from(f'{order}{"Q" if big else "I"}', data, 8 if big else 4)
+    offset = order + ('Q' if big else 'I')
+    (at,) = struct.unpack_from(offset, data, 8 if big else 4)
+    for _ in range(page):
+        (count,) = struct.unpack_from(order + ('Q' if big else 'H'), data, at)
+        at += 8 + count * 20 if big else 2 + count * 12
+        (at,) = struct.unpack_from(offset, data, at)
     return _directory(data, at, order, big)
 
 

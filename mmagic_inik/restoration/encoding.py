@@ -2,17 +2,26 @@
 
 import io
 import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image, ImageFile
 
 from ..errors import InputError
-from .carry_over import carry_over_jpeg, carry_over_png, carry_over_tiff
-from .photo_files import Photo, as_stored
+from ..orientation import as_stored
+from ..photo_formats import encode_deep_heif
+from .carry_over import (
+    carry_over_jpeg,
+    carry_over_png,
+    carry_over_raw,
+    carry_over_tiff,
+)
+from .photo_files import Photo
 
 # As Pillow calls them → TIFF's number.
 _TIFF_COMPRESSIONS = {'raw': 1, 'tiff_lzw': 5, 'tiff_adobe_deflate': 8}
@@ -34,7 +43,7 @@ def encode_photo(photo: Photo, restored: np.ndarray) -> bytes:
         InputError: If the photo's file has gone meanwhile, or what it holds beside the
             pixels is damaged.
     """
-    pixels = restored
+    pixels = restored if photo.excess is None else restored + photo.excess
     if pixels.ndim == 2 and not photo.grey:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     if photo.alpha is not None:
@@ -57,21 +66,31 @@ def encode_photo(photo: Photo, restored: np.ndarray) -> bytes:
         ) from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, like: Path | None = None) -> bool:
     """Write a file that appears complete or not at all.
 
     Args:
         path (Path): File; its folder is made if need be.
         content (bytes): All of it.
+        like (Path, optional): File whose time of modification, permissions and extended
+            attributes it gets, as far as its file system has them. Default: None.
+
+    Returns:
+        bool: Whether it got them.
 
     Raises:
         InputError: If it cannot be written.
     """
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    part, kept = path.with_name(f'.{path.name}.{os.getpid()}.part'), True
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             part.write_bytes(content)
+            try:
+                if like is not None:
+                    shutil.copystat(like, part)
+            except OSError:
+                kept = False
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -80,6 +99,7 @@ def write_whole(path: Path, content: bytes) -> None:
             f'{path} cannot be written ({error.strerror}); give an --out with room '
             'that you may write to'
         ) from error
+    return kept
 
 
 def _encode(photo: Photo, pixels: np.ndarray, original: bytes) -> bytes:
@@ -88,9 +108,13 @@ def _encode(photo: Photo, pixels: np.ndarray, original: bytes) -> bytes:
     if photo.kind == 'JPEG':
         encoded = _pillow(pixels, 'JPEG', **photo.options)
         return carry_over_jpeg(encoded, original, photo.keeps_profile)
-    if photo.kind == 'TIFF':
+    if photo.kind in ('TIFF', 'RAW'):
         encoded = _tiff(pixels, **photo.options)
-        return carry_over_tiff(encoded, original, photo.keeps_profile)
+        if photo.kind == 'RAW':
+            return carry_over_raw(encoded, original)
+        return carry_over_tiff(encoded, original, photo.keeps_profile, photo.page)
+    if photo.kind == 'HEIF' and pixels.dtype == np.uint16:
+        return encode_deep_heif(pixels, **photo.options)
     return _pillow(pixels, photo.kind, **photo.options)
 
 
@@ -129,8 +153,10 @@ def _png(pixels: np.ndarray) -> bytes:
     )
 
 
-def _tiff(pixels: np.ndarray, compression: str) -> bytes:
+def _tiff(pixels: np.ndarray, compression: str, dtype: str | None = None) -> bytes:
     """Pillow writes no 16-bit colour, and OpenCV no grey with transparency."""
+    if dtype is not None:
+        return _float_tiff(pixels.astype(dtype), compression)
     if pixels.dtype == np.uint8:
         return _pillow(pixels, 'TIFF', compression=compression)
     if pixels.ndim == 3:
@@ -140,3 +166,18 @@ def _tiff(pixels: np.ndarray, compression: str) -> bytes:
     if not done:
         raise ValueError('OpenCV cannot encode it')
     return data.tobytes()
+
+
+def _float_tiff(pixels: np.ndarray, compression: str) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file,
+        pixels,
+        byteorder='<',
+        photometric='rgb' if pixels.ndim == 3 else 'minisblack',
+        extrasamples=['unassalpha'] if pixels.shape[2:] == (4,) else None,
+        compression=None if compression == 'raw' else 'zlib',
+        metadata=None,
+        software=False,
+    )
+    return file.getvalue()

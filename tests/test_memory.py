@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmagic_inik.models.restorer import MultiScaleRestorer
+from mmagic_inik.models import Restorer
 from mmagic_inik.restoration import memory, restore, tile_size
 
 CPU = torch.device('cpu')
@@ -29,7 +29,7 @@ class Copies(nn.Module):
 
 @pytest.fixture
 def restorer():
-    return MultiScaleRestorer(Copies(), nn.Identity()).eval()
+    return Restorer(Copies()).eval()
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image, JpegImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
-from mmagic_inik.datasets import read_photo
 from mmagic_inik.errors import InputError
+from mmagic_inik.photos import read_photo
 from mmagic_inik.restoration import encode_photo, open_photo, write_whole
 
 ICC = b'profile' * 20

@@ -18,6 +18,8 @@ from PIL import Image
 from mmagic_inik.datasets import read_photo
 from mmagic_inik.restoration import describe_shipped, load_restorer
 from mmagic_inik.restoration import restore as restore_array
+from mmagic_inik.restoration.batch import PhotosBar
+from mmagic_inik.restoration.jobs import Job
 
 ROOT = Path(__file__).parents[1]
 TINY = str(ROOT / 'configs' / 'iniknet_demo.py')
@@ -105,9 +107,10 @@ def test_folders_are_mirrored_and_results_are_no_photos(tmp_path, tool):
     (folder / 'notes.txt').write_text('not a photo')
     out = 'my photos/restored'
     expected = ['a.jpg', 'sub/a.jpg', 'sub/deeper/Ünicode & ;.PNG']
-    names, _, failure = tool([folder], out=out)
+    names, printed, failure = tool([folder], out=out)
     assert failure is None
     assert names == expected
+    assert 'left out: 1 .txt (no photos).' in printed
     # Once more: the results are not restored again, nor replaced.
     before = (folder / 'restored' / 'a.jpg').stat()
     names, printed, failure = tool([folder], out=out)
@@ -184,8 +187,8 @@ def test_tiles_give_nearly_the_same_photo(tmp_path, tool):
 
 
 def test_bar_counts_pixels_and_never_goes_back(capsys):
-    small, large = (restore.Job(Path(), Path(), n) for n in (100, 300))
-    bar = restore.PhotosBar([small, large])
+    small, large = (Job(Path(), Path(), n) for n in (100, 300))
+    bar = PhotosBar([small, large])
     bar.finish(small)
     bar.advance(large, 2, 4)
     bar.advance(large, 1, 16)  # begun again

@@ -58,10 +58,13 @@ def bytes_per_pixel(restorer: nn.Module, device: torch.device, dtype: str) -> fl
         return _unmeasured()
     restorer.restore(image, dtype=dtype)
     try:
-        taken = peak() - before
+        most = peak()
     except _NOT_TOLD:
         return _unmeasured()
-    return max(taken, image.nbytes) / MEASURED**2 if taken > 0 else _unmeasured()
+    # Emulated, both are zero, or the peak is.
+    if not 0 < before < 2 * most:
+        return _unmeasured()
+    return max(most - before, image.nbytes) / MEASURED**2
 
 
 def free_memory(device: torch.device) -> float:

@@ -99,7 +99,6 @@ def _open(path: Path, data: bytes, pixels: np.ndarray) -> Photo:
             if len(pages) > 1:
                 raise _several(path, f'{len(pages)} pages')
             page = pages[0]
-            _ = page.tags
             photo = (
                 _open_deep_tiff(path, data, page)
                 if page.bitspersample > 8

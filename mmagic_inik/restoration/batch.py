@@ -20,7 +20,7 @@ class PhotosBar:
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._total = sum(job.pixels for job in jobs)
         self._before = 0
-        self._bar = tqdm(total=100, unit='%', file=sys.stderr)
+        self._bar = tqdm(total=100, unit='%', mininterval=0, file=sys.stderr)
 
     def advance(self, job: Job, done: int, total: int) -> None:
         """Show that some of a photo's pieces are done."""

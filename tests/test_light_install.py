@@ -1,0 +1,108 @@
+"""`pip install .` alone restores: the wheel, its entry point and what it declares."""
+
+import os
+import subprocess
+import sys
+import venv
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from PIL import Image
+from skimage import data
+
+ROOT = Path(__file__).parents[1]
+
+
+def distributions(requirements):
+    """What is installed of these and of what they need, extras left out."""
+    found, waiting = {}, list(requirements)
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        wanted = not requirement.marker or requirement.marker.evaluate({'extra': ''})
+        if wanted and requirement.name not in found:
+            found[requirement.name] = metadata.distribution(requirement.name)
+            waiting += found[requirement.name].requires or []
+    return found.values()
+
+
+def link(distribution, site):
+    """Let an environment have a package of this one; nothing is downloaded."""
+    tops = {file.parts[0] for file in distribution.files or []}
+    for top in tops - {'..', '__pycache__'}:
+        place = site / top
+        if not place.exists():
+            place.symlink_to(distribution.locate_file(top))
+
+
+@pytest.fixture(scope='module')
+def light(tmp_path_factory):
+    """A fresh environment with our wheel and nothing that it does not declare."""
+    folder = tmp_path_factory.mktemp('light')
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
+    wheel = [*pip, 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', folder]
+    # From a copy: setuptools builds in the source tree.
+    source = folder / 'source'
+    source.mkdir()
+    listed = ['git', 'ls-files', '-z', '--', 'mmagic_inik', 'configs', 'tools']
+    listed += ['setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'model-index.yml']
+    files = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True).stdout
+    copy = ['xargs', '-0', 'cp', '-P', '--parents', '-t', source]
+    subprocess.run(copy, cwd=ROOT, input=files, check=True)
+    subprocess.run([*wheel, source], check=True)
+    (built,) = folder.glob('*.whl')
+    venv.create(folder / 'venv', with_pip=False)
+    python = folder / 'venv' / 'bin' / 'python'
+    install = [*pip, '--python', python, 'install', '-q', '--no-deps', built]
+    subprocess.run(install, check=True)
+    (site,) = (folder / 'venv' / 'lib').glob('python*/site-packages')
+    (ours,) = metadata.distributions(name='mmagic_inik', path=[str(site)])
+    for distribution in distributions(ours.requires):
+        link(distribution, site)
+    return python.parent
+
+
+def run(light, *command, **options):
+    environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    return subprocess.run(
+        [light / command[0], *map(str, command[1:])],
+        env=environment,
+        capture_output=True,
+        text=True,
+        **options,
+    )
+
+
+def test_a_photo_is_restored_to_the_same_bytes(light, tmp_path):
+    photo = tmp_path / 'photo.jpg'
+    Image.fromarray(data.chelsea()[100:200, 100:227]).save(photo)
+    arguments = [photo, '--device', 'cpu', '--out']
+    ended = run(light, 'mmagic-inik', 'restore', *arguments, tmp_path / 'light')
+    assert ended.returncode == 0, ended.stderr
+    command = [sys.executable, ROOT / 'tools/restore.py', *arguments, tmp_path / 'full']
+    subprocess.run(command, check=True)
+    restored = [(tmp_path / n / photo.name).read_bytes() for n in ('light', 'full')]
+    assert restored[0] == restored[1] != photo.read_bytes()
+    program = 'import importlib.util as u; assert not u.find_spec("mmengine")'
+    assert run(light, 'python', '-c', program).returncode == 0
+
+
+def test_tools_and_configs_are_where_mim_looks(light, tmp_path):
+    program = 'import mmagic_inik; print(mmagic_inik.__file__)'
+    package = Path(
+        run(light, 'python', '-c', program, cwd=tmp_path).stdout.strip()
+    ).parent
+    assert package.is_relative_to(light.parent)
+    for file in ('configs/iniknet_dpdd.py', 'configs/_base_/runtime.py'):
+        assert (package / '.mim' / file).read_bytes() == (ROOT / file).read_bytes()
+    for file in ('tools/train.py', 'tools/test.py', 'tools/dist_train.sh'):
+        assert (package / '.mim' / file).is_file()
+    assert (package / '.mim' / 'model-index.yml').is_file()
+
+
+def test_command_lists_its_tools_and_refuses_others(light):
+    assert 'restore' in run(light, 'mmagic-inik').stdout
+    failed = run(light, 'mmagic-inik', 'train')
+    assert failed.returncode == 1
+    assert failed.stderr.startswith('mmagic-inik: no tool train; choose of restore')

@@ -1,5 +1,6 @@
 """Pure functions on tensors; this package imports torch and nothing else."""
 
+from . import flops  # noqa: F401
 from .gated_update import gated_update, gated_update_reference
 from .inverse_filter import inverse_filter, inverse_filter_reference
 from .pixel_filter import pixel_filter, pixel_filter_reference

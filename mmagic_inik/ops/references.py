@@ -3,12 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 _wanted = False
 
 
 def using_references() -> bool:
-    """Whether the operations run in their plain form."""
-    return _wanted
+    """Whether the operations run in their plain form.
+
+    So they do while a network is traced, too: a trace knows PyTorch's own operations
+    alone, and so do those who read it to count operations or to export.
+    """
+    return _wanted or torch.jit.is_tracing()
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def run_tool(script: str) -> None:
     _load_data_alone()
     import mmagic
 
-    from .engine.data_variables import reach_data_sets_of_every_config
+    from .data_variables import reach_data_sets_of_every_config
     from .errors import InputError
 
     keep_paths_whole()

@@ -27,7 +27,7 @@ _LOCATIONS = {
         'engine',
     ),
     'DATASETS': ('datasets',),
-    'TRANSFORMS': ('datasets',),
+    'TRANSFORMS': ('datasets', 'evaluation'),
     'DATA_SAMPLERS': ('datasets',),
     'METRICS': ('evaluation',),
     'HOOKS': ('engine',),
@@ -108,10 +108,10 @@ def mmagic_registry(what: str) -> ModuleType:
 
 
 class _Connector(MetaPathFinder):
-    """Connects MMagic's registries with ours as soon as they are imported."""
+    """Connects what is of MMagic and MMEngine with us as soon as it is imported."""
 
     def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
-        if name != _MMAGIC:
+        if name not in _CONNECTIONS:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None:
@@ -119,7 +119,7 @@ class _Connector(MetaPathFinder):
 
             def execute_and_connect(module: ModuleType) -> None:
                 execute(module)
-                _connect(module)
+                _CONNECTIONS[name](module)
 
             spec.loader.exec_module = execute_and_connect
         return spec
@@ -135,9 +135,17 @@ def _connect(registries: ModuleType) -> None:
         registry._imported = False
 
 
+def _let_options_reach_data_sets(config: ModuleType) -> None:
+    import_module(f'{__package__}.data_variables')
+
+
+# MMagic's train.py overrides a config before it asks the registries for anything.
+_CONNECTIONS = {_MMAGIC: _connect, 'mmengine.config': _let_options_reach_data_sets}
+
+
 def connect() -> None:
-    """Let MMagic's registries know of our classes, whenever they are imported."""
-    if _MMAGIC in sys.modules:
-        _connect(sys.modules[_MMAGIC])
-    else:
+    """Let MMagic and MMEngine know of us, whenever they are imported."""
+    for name in _CONNECTIONS.keys() & sys.modules.keys():
+        _CONNECTIONS[name](sys.modules[name])
+    if not _CONNECTIONS.keys() <= sys.modules.keys():
         sys.meta_path.insert(0, _Connector())

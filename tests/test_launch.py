@@ -10,7 +10,8 @@ import pytest
 from mmengine.config import Config, DictAction
 from mmengine.runner import CheckpointLoader, Runner
 
-from mmagic_inik.engine import data_variables, spread_data_options
+from mmagic_inik import data_variables
+from mmagic_inik.engine import spread_data_options
 from mmagic_inik.errors import InputError
 from mmagic_inik.launch import find_modules_of, keep_paths_whole, run_tool
 from mmagic_inik.restoration import shipped

@@ -1,5 +1,6 @@
 """Metrics as defocus papers compute them, registered in MMagic's METRICS."""
 
 from .image_quality import ImageQuality
+from .photos import CropAndRound
 
-__all__ = ['ImageQuality']
+__all__ = ['CropAndRound', 'ImageQuality']

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from ..errors import InputError
 from ..lpips_network import MIN_SIDES, load_lpips
 from . import metrics
-from .protocol import Protocol
+from .protocol import NAMED, Protocol
 
 # With what the line below a result says of each.
 DEFINITIONS = {
@@ -50,7 +50,7 @@ class ImageQuality(BaseSampleWiseMetric):
             ``'SSIM_7x7'``, ``'SSIM_11x11'``, ``'MAE'``, ``'LPIPS_alex'``,
             ``'LPIPS_squeeze'``, ``'LPIPS_vgg'`` and ``'NIQE'``, which alone needs no
             ground truth.
-            Default: ('PSNR', 'SSIM_7x7').
+            Default: None, the protocol's, or ('PSNR', 'SSIM_7x7').
         crop_to_multiple (int, optional): As in :class:`Protocol`. Default: None.
         bit_depth (int, optional): As in :class:`Protocol`. Default: None.
         clip (bool): As in :class:`Protocol`. MMagic's models clip by themselves;
@@ -59,6 +59,10 @@ class ImageQuality(BaseSampleWiseMetric):
         round (bool): As in :class:`Protocol`. Default: False.
         channel_order (str): As in :class:`Protocol`. The released evaluation of INIKNet
             fed BGR to LPIPS. Default: 'RGB'.
+        protocol (str, optional): ``'inik2023'``, the released evaluation of INIKNet, in
+            place of the five options before; of PSNR, SSIM_7x7 and LPIPS_alex, which
+            are its default. Photos must be cropped before the network, which must not
+            clip: ``configs/iniknet_dpdd_inik2023.py`` does so. Default: None.
         lpips_weights (dict, optional): Per net (``alex``, ``squeeze``, ``vgg``) a file
             with its torchvision weights. Default: None, torchvision's hub cache.
         device (str, optional): Where LPIPS is computed. Default: None, a GPU if there
@@ -77,7 +81,7 @@ class ImageQuality(BaseSampleWiseMetric):
 
     def __init__(
         self,
-        scores: Sequence[str] | str = ('PSNR', 'SSIM_7x7'),
+        scores: Sequence[str] | str | None = None,
         crop_to_multiple: int | None = None,
         bit_depth: int | None = None,
         clip: bool = True,
@@ -89,15 +93,26 @@ class ImageQuality(BaseSampleWiseMetric):
         prefix: str | None = None,
         gt_key: str = 'gt_img',
         pred_key: str = 'pred_img',
+        protocol: str | None = None,
     ) -> None:
         self.protocol = Protocol(
             crop_to_multiple, bit_depth, clip, round, channel_order
         )
+        defined = ('PSNR', 'SSIM_7x7')
+        if protocol is not None:
+            self.protocol, defined = _named(protocol, self.protocol)
+        scores = defined if scores is None else scores
         # Named so because MMagic's loops take a dict with a key `metrics` for an
         # evaluator. The command line makes a string of a list of one.
         self.scores = (scores,) if isinstance(scores, str) else tuple(scores)
         self.lpips_weights = dict(lpips_weights or {})
         self._check_scores()
+        others = [name for name in self.scores if name not in defined]
+        if protocol is not None and others:
+            raise InputError(
+                f'{protocol} does not define {", ".join(others)}; it has '
+                f'{", ".join(defined)}'
+            )
         super().__init__(
             gt_key,
             pred_key,
@@ -137,7 +152,8 @@ class ImageQuality(BaseSampleWiseMetric):
         """
         super().prepare(module, dataloader)
         model = module.module if is_model_wrapper(module) else module
-        if not self.protocol.clip and getattr(model, 'clips_predictions', True):
+        clipped = all(map(self.protocol.clips, self.scores))
+        if not clipped and getattr(model, 'clips_predictions', True):
             raise InputError(
                 f'clip=False needs unclipped predictions, but {type(model).__name__} '
                 'clips them; use MultiScaleRestorer with test_cfg=dict(clip=False), '
@@ -210,8 +226,12 @@ class ImageQuality(BaseSampleWiseMetric):
                 f'the prediction has the shape {pred.shape}, the ground truth '
                 f'{gt.shape}; give images of one size and number of channels'
             )
-        gt, pred = self.protocol.target(gt), self.protocol.prediction(pred)
-        scores = {name: self._score(name, gt, pred) for name in self.scores}
+        gt, clips = self.protocol.target(gt), self.protocol.clips
+        views = {
+            clip: self.protocol.prediction(pred, clip)
+            for clip in set(map(clips, self.scores))
+        }
+        scores = {n: self._score(n, gt, views[clips(n)]) for n in self.scores}
         return {'image': sample.get('img_path', 'an image'), **scores}
 
     def _score(self, name: str, gt: np.ndarray, pred: np.ndarray) -> float:
@@ -275,6 +295,19 @@ def finite_mean(values: dict) -> tuple[float, list]:
     odd = [image for image, value in values.items() if not np.isfinite(value)]
     kept = [value for image, value in values.items() if image not in odd]
     return float(np.mean(kept or list(values.values()))), odd
+
+
+def _named(name: str, options: Protocol) -> tuple[Protocol, tuple[str, ...]]:
+    """A protocol by its name, and the scores that it defines."""
+    if name not in NAMED:
+        raise InputError(f'protocol must be {" or ".join(NAMED)} or None, got {name!r}')
+    if options != Protocol():
+        raise InputError(
+            f'protocol={name} says all; leave out crop_to_multiple, bit_depth, clip, '
+            'round and channel_order'
+        )
+    kind, scores = NAMED[name]
+    return kind(), scores
 
 
 def _as_rgb(image: Tensor) -> np.ndarray:

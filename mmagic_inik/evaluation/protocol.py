@@ -82,11 +82,23 @@ class Protocol:
             steps.insert(2, f'target in {bits} bits' if bits else 'target as stored')
         return ', '.join(steps)
 
-    def prediction(self, image: np.ndarray) -> np.ndarray:
+    def clips(self, score: str) -> bool:
+        """Whether predictions are clipped for a score.
+
+        Args:
+            score (str): Its name.
+
+        Returns:
+            bool: ``clip``, whatever the score.
+        """
+        return self.clip
+
+    def prediction(self, image: np.ndarray, clip: bool | None = None) -> np.ndarray:
         """A restored image as it is scored.
 
         Args:
             image (np.ndarray): (H, W, 3), RGB in [0, 255] or beyond, or (H, W, 1).
+            clip (bool, optional): As of :meth:`clips`. Default: None, the option's.
 
         Returns:
             np.ndarray: float64, cropped, in ``channel_order``.
@@ -95,9 +107,9 @@ class Protocol:
             InputError: If the crop leaves nothing.
         """
         image = self._view(image)
-        if self.clip:
+        if self.clip if clip is None else clip:
             image = image.clip(0, MAX_VALUE)
-        return _quantise(image, self.bit_depth) if self.round else image
+        return quantised(image, self.bit_depth) if self.round else image
 
     def target(self, image: np.ndarray) -> np.ndarray:
         """A sharp image as predictions are compared with it.
@@ -112,22 +124,84 @@ class Protocol:
             InputError: If the crop leaves nothing.
         """
         image = self._view(image)
-        return _quantise(image, self.bit_depth) if self.bit_depth else image
+        return quantised(image, self.bit_depth) if self.bit_depth else image
 
     def _view(self, image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
-        multiple = self.crop_to_multiple or 1
-        if min(height, width) < multiple:
-            raise InputError(
-                f'nothing is left of {width}x{height} pixels cropped to multiples of '
-                f'{multiple}; give a smaller crop_to_multiple'
-            )
-        image = image[: height - height % multiple, : width - width % multiple]
+        image = cropped(image, self.crop_to_multiple or 1)
         if self.channel_order == 'BGR':
             image = image[..., ::-1]
         return image.astype(np.float64)
 
 
-def _quantise(image: np.ndarray, bit_depth: int) -> np.ndarray:
+@dataclass(frozen=True)
+class Inik2023(Protocol):
+    """The evaluation that the authors of INIKNet released (ICCV 2023).
+
+    8-bit photos are cropped before the network, which gets and gives them in OpenCV's
+    order. PSNR and SSIM see clipped predictions, LPIPS sees them as they are.
+    """
+
+    crop_to_multiple: int = 32
+    bit_depth: int = 8
+    channel_order: str = 'BGR'
+
+    def clips(self, score: str) -> bool:
+        """False for LPIPS alone."""
+        return not score.startswith('LPIPS')
+
+    def describe(self, paired: bool = True) -> str:
+        """The steps in words, by the protocol's name."""
+        return (
+            'inik2023: BGR, cropped to multiples of 32 before the network, target in 8 '
+            'bits, predictions clipped but for LPIPS, not rounded'
+        )
+
+    def _view(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        if height % self.crop_to_multiple or width % self.crop_to_multiple:
+            raise InputError(
+                f'inik2023 crops photos to multiples of {self.crop_to_multiple} before '
+                f'the network, but this one of {width}x{height} came out of it; use '
+                'the test pipeline of configs/iniknet_dpdd_inik2023.py'
+            )
+        return super()._view(image)
+
+
+# By name, with the scores that they define.
+NAMED = {'inik2023': (Inik2023, ('PSNR', 'SSIM_7x7', 'LPIPS_alex'))}
+
+
+def cropped(image: np.ndarray, multiple: int) -> np.ndarray:
+    """Without what is too much at right and bottom.
+
+    Args:
+        image (np.ndarray): (H, W, C).
+        multiple (int): Of what the sides are to be.
+
+    Returns:
+        np.ndarray: A view.
+
+    Raises:
+        InputError: If nothing is left.
+    """
+    height, width = image.shape[:2]
+    if min(height, width) < multiple:
+        raise InputError(
+            f'nothing is left of {width}x{height} pixels cropped to multiples of '
+            f'{multiple}; give a smaller crop_to_multiple'
+        )
+    return image[: height - height % multiple, : width - width % multiple]
+
+
+def quantised(image: np.ndarray, bit_depth: int) -> np.ndarray:
+    """The nearest of the values that a file can have.
+
+    Args:
+        image (np.ndarray): Values in [0, 255].
+        bit_depth (int): Of the file.
+
+    Returns:
+        np.ndarray: Values in [0, 255].
+    """
     steps = (2**bit_depth - 1) / MAX_VALUE
     return np.rint(image * steps) / steps

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from mmengine.config import Config
 
-from ..errors import InputError
+from .errors import InputError
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _VARIABLE = re.compile(r'(preset|layout|val_share|\w+_root)(\..+)?')

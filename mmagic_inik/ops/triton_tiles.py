@@ -80,7 +80,8 @@ TILES = {
     ],
 }
 
-_chosen: dict[Hashable, Tile] = {}
+# Milliseconds of what was tried, by kernel, device, type and kind.
+_tried: dict[tuple, dict[Tile, float]] = {}
 
 
 def with_best_tile(
@@ -108,9 +109,10 @@ def with_best_tile(
     tiles = TILES[kernel, dtype.itemsize]
     with torch.cuda.device_of(y):
         key = kernel, y.device, dtype, kind
-        if key not in _chosen and _worth_trying(y):
-            _chosen[key] = _fastest(tiles, run)
-        return run(_chosen.get(key, tiles[0]))
+        if key not in _tried and _worth_trying(y):
+            _tried[key] = {tile: _time(run, tile) for tile in tiles}
+        times = _tried.get(key, {})
+        return run(min(times, key=times.get) if times else tiles[0])
 
 
 def _worth_trying(y: Tensor) -> bool:
@@ -122,13 +124,8 @@ def _worth_trying(y: Tensor) -> bool:
     )
 
 
-def _fastest(tiles: list[Tile], run: Callable[[Tile], object]) -> Tile:
-    seconds = {tile: _time(run, tile) for tile in tiles}
-    return min(seconds, key=seconds.get)
-
-
 def _time(run: Callable[[Tile], object], tile: Tile) -> float:
-    """Of the fastest of some runs; infinite where the GPU has no room for it."""
+    """Milliseconds of the fastest of some runs; infinite where there is no room."""
     try:
         for _ in range(_WARM_UPS):
             run(tile)
@@ -145,6 +142,15 @@ def _time(run: Callable[[Tile], object], tile: Tile) -> float:
     return min(found)
 
 
-def chosen_tiles() -> dict[str, Tile]:
-    """The choices made so far in this process, by their kind in words."""
-    return {' '.join(map(str, key)): tile for key, tile in _chosen.items()}
+def timings() -> dict[str, dict[str, float]]:
+    """What was tried so far in this process.
+
+    Returns:
+        dict[str, dict[str, float]]: Milliseconds by tile, by what they were tried for.
+    """
+    return {
+        ' '.join(map(str, key)): {
+            '/'.join(map(str, tile)): time for tile, time in times.items()
+        }
+        for key, times in _tried.items()
+    }

@@ -49,11 +49,10 @@ def main() -> None:
     args = parser.parse_args()
     data, out = args.data.resolve(), args.work_dir.resolve()
     kodak = out / 'kodak24_blurred'
-    if not kodak.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        run(
-            'tools/render_defocus.py', data / 'kodak24', kodak, '--options', *KODAK_BLUR
-        )
+    # Always: the renderer may have changed, and equal pictures are not scored again.
+    shutil.rmtree(kodak, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    run('tools/render_defocus.py', data / 'kodak24', kodak, '--options', *KODAK_BLUR)
     models = [
         part for name, files in MODELS.items() for part in ('--model', name, *files)
     ]

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import importlib.util
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from mmagic_inik.benchmark.published import (
     published_seconds,
 )
 from mmagic_inik.benchmark.records import ImageRecords, Run
+from mmagic_inik.benchmark.scoring import open_test_set
 from mmagic_inik.benchmark.tables import (
     Column,
     Row,
@@ -214,9 +216,9 @@ def test_a_killed_run_goes_on(main, data, checkpoints, tmp_path, monkeypatch, ca
     done = []
     append = ImageRecords.append
 
-    def counting(self, run, image, scores):
+    def counting(self, run, image, *row):
         done.append(image)
-        return append(self, run, image, scores)
+        return append(self, run, image, *row)
 
     monkeypatch.setattr(ImageRecords, 'append', counting)
     main(_arguments(data, checkpoints[0], killed))
@@ -258,6 +260,103 @@ def test_what_has_changed_is_computed_anew(
     assert len(_rows(out)) == 8
     key = 'Tiny, INIKNet', 'My set', 'PSNR'
     assert after[key] != before[key]
+
+
+def test_bytes_that_changed_in_place_are_noticed(
+    main, data, checkpoints, tmp_path, capsys
+):
+    photos = tmp_path / 'photos'
+    for path in data.rglob('*.png'):
+        to = photos / path.relative_to(data).with_suffix('.bmp')
+        to.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(to)
+    out, given = tmp_path / 'out', (photos, checkpoints[0], tmp_path / 'out')
+    main(_arguments(*given))
+    before, target = _table(out), photos / 'target' / 'photo a.bmp'
+    size, times = target.stat().st_size, target.stat()
+    Image.open(target).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(target)
+    # A copy may keep the time.
+    os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert target.stat().st_size == size
+    capsys.readouterr()
+    main(_arguments(*given))
+    assert '4 rows of Tiny, INIKNet on My set are computed anew' in (
+        capsys.readouterr().out
+    )
+    key = 'Tiny, INIKNet', 'My set', 'PSNR'
+    assert _table(out)[key] != before[key]
+
+
+def test_lpips_weights_count_by_content(data, tmp_path):
+    weights = tmp_path / 'alexnet.pth'
+    identities = []
+    for content in (b'a', b'b', b'a'):
+        weights.write_bytes(content)
+        options = ['LPIPS_alex'], None, {'alex': str(weights)}
+        identities.append(open_test_set('D', 'dpdd', str(data), *options).identity)
+    assert identities[0] == identities[2] != identities[1]
+
+
+def test_old_rows_stand_under_what_computed_them(
+    main, data, checkpoints, tmp_path, monkeypatch
+):
+    out, given = tmp_path / 'out', (data, checkpoints[0], tmp_path / 'out')
+    module = sys.modules['benchmark_quality']
+    monkeypatch.setattr(module, 'describe_commit', lambda: 'c0ffee')
+    main(_arguments(*given, '--limit', 3))
+    monkeypatch.setattr(module, 'describe_commit', lambda: 'decade')
+    main(_arguments(*given, '--limit', 3))
+    text = (out / 'table.md').read_text(encoding='utf-8')
+    assert 'commit c0ffee.' in text
+    assert 'decade' not in text
+    main(_arguments(*given))
+    text = (out / 'table.md').read_text(encoding='utf-8')
+    assert 'commit c0ffee (6 of 8 rows).' in text
+    assert 'commit decade (2 of 8 rows).' in text
+
+
+def test_dollars_in_names_are_no_formulas(main, data, checkpoints, tmp_path):
+    photos = tmp_path / 'photos'
+    for half in ('input', 'target'):
+        (photos / half).mkdir(parents=True)
+        shutil.copy(data / half / 'photo a.png', photos / half / '$a_{$ 5$.png')
+    main(_arguments(photos, checkpoints[0], tmp_path / 'out'))
+    assert (tmp_path / 'out' / 'gallery_My_set_Tiny_INIKNet.png').is_file()
+
+
+def test_galleries_of_one_name_are_refused(main, data, checkpoints, tmp_path):
+    arguments = _arguments(data, checkpoints[0], tmp_path / 'out')
+    for name in ('A+B', 'A B'):
+        arguments += ['--model', name, DEMO, str(checkpoints[0])]
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == (
+        'benchmark_quality: A+B on My set and A B on My set would have one gallery, '
+        'gallery_My_set_A_B.png; rename one of --model or --data'
+    )
+    assert not (tmp_path / 'out').exists()
+
+
+def test_an_infinite_score_is_named_and_hides_no_other(
+    main, data, checkpoints, tmp_path
+):
+    photos = tmp_path / 'photos'
+    shutil.copytree(data, photos)
+    shutil.copy(photos / 'target/photo b.png', photos / 'input/photo b.png')
+    out = tmp_path / 'out'
+    main(_arguments(photos, checkpoints[0], out))
+    main(_arguments(data, checkpoints[0], tmp_path / 'whole'))
+    expected = [
+        float(row['PSNR'])
+        for row in _rows(tmp_path / 'whole')
+        if row['model'] == 'input (untouched)' and 'photo b' not in row['image']
+    ]
+    mean = _table(out)['input (untouched)', 'My set', 'PSNR']
+    assert mean == pytest.approx(np.mean(expected))
+    text = (out / 'table.md').read_text(encoding='utf-8')
+    sentence = 'input (untouched) on My set: PSNR without input/photo b.png (inf).'
+    assert text.count(sentence) == 1
+    assert 'nan' not in text
 
 
 def test_a_loss_changes_no_score(checkpoints, tmp_path):
@@ -510,12 +609,24 @@ def test_gains_name_the_harmed_image():
     )
 
 
+def test_gains_without_number_are_left_out():
+    before = {'a.png': np.inf, 'b.png': 30.0, 'c.png': 10.0}
+    after = {'x': {'a.png': 40.0, 'b.png': 29.0, 'c.png': np.inf}}
+    assert gains_table('D', before, after).endswith(
+        '| x | -1.000 | 0 of 1 | -1.00 (b.png) | -1.00 (b.png) |\n'
+    )
+    none = gains_table('D', before, {'x': dict.fromkeys(before, np.inf)})
+    assert none.endswith('| x | – | – | – | – |\n')
+
+
 @pytest.mark.parametrize(
     ('gains', 'expected'),
     [
         ([1.0], dict(best=0)),
         ([1.0, 2.0], dict(best=1, worst=0)),
         ([3.0, 1.0, 2.0], dict(best=0, median=2, worst=1)),
+        ([np.nan, 1.0, np.inf, 0.5], dict(best=2, median=1, worst=3)),
+        ([np.nan, np.nan], {}),
     ],
 )
 def test_best_median_worst(gains, expected):

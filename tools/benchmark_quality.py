@@ -4,8 +4,10 @@ Every image's scores are on disk at once: after a kill, the same command goes on
 """
 
 import argparse
+import itertools
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -45,11 +47,15 @@ from mmagic_inik.benchmark.tables import (
 )
 from mmagic_inik.errors import InputError
 from mmagic_inik.evaluation import ImageQuality
-from mmagic_inik.evaluation.image_quality import DEFINITIONS, format_score
+from mmagic_inik.evaluation.image_quality import (
+    DEFINITIONS,
+    finite_mean,
+    format_score,
+)
 from mmagic_inik.launch import check_device
 from mmagic_inik.visualization.gallery import Case, best_median_worst, gallery
 
-LARGER_IS_BETTER = ('PSNR', 'SSIM_7x7', 'SSIM_11x11')
+LARGER_IS_BETTER = ('PSNR', 'PSNR_matched', 'SSIM_7x7', 'SSIM_11x11')
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -148,6 +154,16 @@ def check_arguments(args: argparse.Namespace) -> None:
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise InputError(f'{option} has the name {twice.pop()} twice; rename one')
+    files: dict[str, tuple[str, str]] = {}
+    for pair in itertools.product(
+        [m[0] for m in args.model], [d[0] for d in args.data]
+    ):
+        other = files.setdefault(gallery_name(*pair).casefold(), pair)
+        if other != pair:
+            raise InputError(
+                f'{" on ".join(other)} and {" on ".join(pair)} would have one gallery, '
+                f'{gallery_name(*pair)}; rename one of --model or --data'
+            )
     if args.limit is not None and args.limit < 1:
         raise InputError(f'--limit must be positive, got {args.limit}')
     for pair in args.lpips_weights:
@@ -210,7 +226,20 @@ def without_weights(absent: Sequence[Peer], folder: Path) -> str:
     )
 
 
-def notes(models: Sequence[Contender], sets: Sequence[PhotoSet], args) -> str:
+def origin() -> str:
+    """What computes scores now."""
+    return (
+        f'torch {torch.__version__}, MMagic {mmagic.__version__}, scikit-image '
+        f'{skimage.__version__}, lpips {version("lpips")}; commit {describe_commit()}'
+    )
+
+
+def notes(
+    models: Sequence[Contender],
+    sets: Sequence[PhotoSet],
+    records: ImageRecords,
+    args: argparse.Namespace,
+) -> str:
     """What must be known to compare the table with another."""
     lines = []
     for data in sets:
@@ -233,11 +262,16 @@ def notes(models: Sequence[Contender], sets: Sequence[PhotoSet], args) -> str:
             'In brackets: figures of the INIKNet paper, by its own protocol (8 bits, '
             'cropped to multiples of 32, LPIPS of unclipped BGR images).'
         )
-    lines.append(
-        f'{describe_device(args.device)}; torch {torch.__version__}, MMagic '
-        f'{mmagic.__version__}, scikit-image {skimage.__version__}, lpips '
-        f'{version("lpips")}; commit {describe_commit()}.'
+    # Rows of an earlier call are of what computed them then.
+    origins = Counter(
+        one
+        for model in models
+        for data in sets
+        for one in records.origins(run_of(model, data, args.device), data.images)
     )
+    for one, count in origins.items():
+        part = f' ({count} of {origins.total()} rows)' if len(origins) > 1 else ''
+        lines.append(f'{describe_device(args.device)}; {one}{part}.')
     return ''.join(f'- {line}\n' for line in lines)
 
 
@@ -265,19 +299,20 @@ def write_tables(
     for model in models:
         means = {}
         for data in sets:
-            images = scores[model.name, data.name].values()
+            images = scores[model.name, data.name]
             means[data.name] = {
-                name: float(np.mean([s[name] for s in images]))
+                name: finite_mean({i: s[name] for i, s in images.items()})[0]
                 for name in (*data.metric.scores, 'seconds')
             }
         network = getattr(model.module, 'generator', model.module)
         parameters = sum(p.numel() for p in network.parameters())
         rows.append(Row(model.name, parameters or None, means))
+    told = notes(models, sets, records, args) + left_out(scores, sets)
     if args.peers is None:
-        text = f'{markdown_table(rows, columns)}\n{notes(models, sets, args)}'
+        text = f'{markdown_table(rows, columns)}\n{told}'
     else:
         text = (
-            f'{table_of_peers(rows, columns)}\n{notes(models, sets, args)}'
+            f'{table_of_peers(rows, columns)}\n{told}'
             f'{without_weights(absent, args.peers)}'
         )
     for data in sets:
@@ -315,6 +350,28 @@ def table_of_peers(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     )
 
 
+def left_out(scores: dict, sets: Sequence[PhotoSet]) -> str:
+    """Which images are in no mean, for their score is infinite or not a number.
+
+    Args:
+        scores (dict): Scores by model and data set, then by image.
+        sets (Sequence[PhotoSet]): Data sets.
+
+    Returns:
+        str: A line per model, data set and score with such images.
+    """
+    lines = []
+    for (model, data), images in scores.items():
+        (metric,) = (d.metric for d in sets if d.name == data)
+        for name in metric.scores:
+            values = {image: of_image[name] for image, of_image in images.items()}
+            _, odd = finite_mean(values)
+            if odd:
+                named = ', '.join(f'{image} ({values[image]})' for image in odd)
+                lines.append(f'- {model} on {data}: {name} without {named}.\n')
+    return ''.join(lines)
+
+
 def write_galleries(
     models: Sequence[Contender], sets: Sequence[PhotoSet], records: ImageRecords, args
 ) -> None:
@@ -342,9 +399,16 @@ def write_galleries(
                 cases.append(
                     picture(sample, heading, data.metric, before[image], after[image])
                 )
-            name = re.sub(r'[^\w.-]+', '_', f'gallery_{data.name}_{model.name}')
-            gallery(cases).savefig(args.out / f'{name}.png', dpi=100)
+            if cases:
+                file = args.out / gallery_name(model.name, data.name)
+                gallery(cases).savefig(file, dpi=100)
         model.module.to('cpu')
+
+
+def gallery_name(model: str, data: str) -> str:
+    """File of a gallery: what file systems may not take becomes ``_``."""
+    name = re.sub(r'[^\w.-]+', '_', f'gallery_{data}_{model}')
+    return f'{name}.png'
 
 
 def picture(sample: dict, heading: str, metric: ImageQuality, before, after) -> Case:
@@ -385,7 +449,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 data.metric.prepare(model.module, data)
         args.out.mkdir(parents=True, exist_ok=True)
         records = ImageRecords(args.out / 'per_image.csv')
-        score_all(models, sets, records, args.device)
+        score_all(models, sets, records, args.device, origin())
         table = write_tables(models, sets, records, args, absent)
         write_galleries(models, sets, records, args)
     except InputError as error:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..errors import InputError
 from ..evaluation.image_quality import DEFINITIONS
 
-_KEYS = ('model', 'data', 'image', 'run')
+_KEYS = ('model', 'data', 'image', 'run', 'origin')
 _HEADER = (*_KEYS, *DEFINITIONS, 'seconds')
 
 
@@ -45,6 +45,7 @@ class ImageRecords:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows: dict[tuple[Run, str], dict[str, float]] = {}
+        self._origins: dict[tuple[Run, str], str] = {}
         if path.exists():
             self._read()
         self._write()
@@ -63,6 +64,19 @@ class ImageRecords:
             name: self._rows[run, name] for name in images if (run, name) in self._rows
         }
 
+    def origins(self, run: Run, images: Iterable[str]) -> list[str]:
+        """What computed those images that are done: versions and commit of each.
+
+        Args:
+            run (Run): Model, data set and fingerprint.
+            images (Iterable[str]): Names.
+
+        Returns:
+            list[str]: As they were given to :meth:`append`, in the order of images.
+        """
+        keys = ((run, name) for name in images)
+        return [self._origins[key] for key in keys if key in self._rows]
+
     def drop_outdated(self, run: Run) -> int:
         """Remove rows of the same model and data set with another fingerprint.
 
@@ -78,22 +92,26 @@ class ImageRecords:
             if key[0][:2] == run[:2] and key[0].fingerprint != run.fingerprint
         ]
         for key in old:
-            del self._rows[key]
+            del self._rows[key], self._origins[key]
         if old:
             self._write()
         return len(old)
 
-    def append(self, run: Run, image: str, scores: dict[str, float]) -> None:
+    def append(
+        self, run: Run, image: str, scores: dict[str, float], origin: str = ''
+    ) -> None:
         """Add a row, on disk at once.
 
         Args:
             run (Run): Model, data set and fingerprint.
             image (str): Name.
             scores (dict[str, float]): By score, and ``seconds`` where measured.
+            origin (str): What computed them: versions and commit. Default: ''.
         """
         self._rows[run, image] = scores
+        self._origins[run, image] = origin
         with self.path.open('a', encoding='utf-8', newline='') as file:
-            file.write(_line(run, image, scores))
+            file.write(_line(run, image, scores, origin))
             file.flush()
             os.fsync(file.fileno())
 
@@ -110,7 +128,8 @@ class ImageRecords:
         for row in rows:
             if len(row) != len(_HEADER):
                 continue
-            model, data, image, fingerprint = row[: len(_KEYS)]
+            model, data, image, fingerprint, origin = row[: len(_KEYS)]
+            self._origins[Run(model, data, fingerprint), image] = origin
             scores = zip(_HEADER[len(_KEYS) :], row[len(_KEYS) :], strict=True)
             self._rows[Run(model, data, fingerprint), image] = {
                 name: float(value) for name, value in scores if value
@@ -118,7 +137,8 @@ class ImageRecords:
 
     def _write(self) -> None:
         rows = (
-            _line(run, image, scores) for (run, image), scores in self._rows.items()
+            _line(*key, scores, self._origins[key])
+            for key, scores in self._rows.items()
         )
         # A kill leaves the old file or the new one.
         draft = self.path.with_suffix('.tmp')
@@ -126,10 +146,10 @@ class ImageRecords:
         draft.replace(self.path)
 
 
-def _line(run: Run, image: str, scores: dict[str, float]) -> str:
+def _line(run: Run, image: str, scores: dict[str, float], origin: str) -> str:
     # repr() of a float is read back as the same float.
     values = (repr(scores[k]) if k in scores else '' for k in _HEADER[len(_KEYS) :])
-    return _csv([run.model, run.data, image, run.fingerprint, *values])
+    return _csv([run.model, run.data, image, run.fingerprint, origin, *values])
 
 
 def _csv(row: Iterable[str]) -> str:

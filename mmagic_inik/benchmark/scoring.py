@@ -80,11 +80,21 @@ def open_test_set(
     entries = [dataset.get_data_info(i) for i in range(len(dataset))]
     paths = [Path(entry['img_path']) for entry in entries]
     paired = 'gt_path' in entries[0]
-    files = [
-        (str(path.relative_to(root)), path.stat().st_size)
+    named = [
+        Path(entry[k])
         for entry in entries
-        for path in (Path(entry[k]) for k in ('img_path', 'gt_path') if k in entry)
+        for k in ('img_path', 'gt_path')
+        if k in entry
     ]
+    # A target of many inputs is read once.
+    digests = {path: file_digest(path) for path in set(named)}
+    files = [(str(path.relative_to(root)), digests[path]) for path in named]
+    # By content: whatever has been put in its place is another network.
+    lpips = {
+        net: file_digest(path)
+        for net, path in (lpips_weights or {}).items()
+        if Path(path).is_file()
+    }
     metric = ImageQuality(
         scores if paired else 'NIQE',
         lpips_weights=lpips_weights if paired else None,
@@ -96,8 +106,21 @@ def open_test_set(
         [path.relative_to(root).as_posix() for path in paths][:limit],
         paired,
         metric,
-        json.dumps([preset, files, metric.scores, str(metric.protocol), lpips_weights]),
+        json.dumps([preset, files, metric.scores, str(metric.protocol), lpips]),
     )
+
+
+def file_digest(path: str | Path) -> str:
+    """Hash of a file's content: its name and size stay when it is replaced.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        str: SHA-256, hexadecimal.
+    """
+    with Path(path).open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def run_of(model: Contender, data: PhotoSet, device: str) -> Run:
@@ -148,6 +171,7 @@ def score_all(
     sets: Sequence[PhotoSet],
     records: ImageRecords,
     device: str,
+    origin: str,
 ) -> None:
     """Compute every record that is not there yet, with a progress bar.
 
@@ -156,6 +180,7 @@ def score_all(
         sets (Sequence[PhotoSet]): Data sets.
         records (ImageRecords): Gets a record per network and image.
         device (str): Where to compute, as torch names it.
+        origin (str): What computes: versions and commit.
     """
     todo = {}
     for model in models:
@@ -180,9 +205,8 @@ def score_all(
             for image in todo[model.name, data.name]:
                 sample, seconds = restore(model, data, image, device)
                 data.metric.process(None, [sample])
-                records.append(
-                    run, image, {**data.metric.results.pop(), 'seconds': seconds}
-                )
+                scores = {**data.metric.results.pop(), 'seconds': seconds}
+                records.append(run, image, scores, origin)
                 bar.update()
         model.module.to('cpu')
     print(file=sys.stderr)

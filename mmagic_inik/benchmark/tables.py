@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ..evaluation.image_quality import format_score
 from .published import (
     published_parameters,
@@ -123,6 +125,11 @@ def gains_table(
     lines = [head, ['---'] * len(head)]
     for model, scores in after.items():
         gains = {image: scores[image] - before[image] for image in before}
+        # Of two infinite scores there is no difference.
+        gains = {image: gain for image, gain in gains.items() if np.isfinite(gain)}
+        if not gains:
+            lines.append([model, *[MISSING] * 4])
+            continue
         worst, best = min(gains, key=gains.get), max(gains, key=gains.get)
         lines.append(
             [

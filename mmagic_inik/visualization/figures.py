@@ -60,7 +60,7 @@ def draw_versions(
     )
     for (whole, close), image, title in zip(axes.T, images, titles, strict=True):
         whole.imshow(image)
-        whole.set_title(title, fontsize='medium')
+        whole.set_title(title, fontsize='medium', parse_math=False)
         whole.add_patch(
             Rectangle((left, top), side, side, fill=False, edgecolor='white', lw=1.2)
         )

@@ -28,17 +28,20 @@ def best_median_worst(gains: Sequence[float]) -> dict[str, int]:
     """Where the best, the median and the worst of some numbers stand.
 
     Args:
-        gains (Sequence[float]): The larger the better.
+        gains (Sequence[float]): The larger the better; what is not a number is none of
+            these.
 
     Returns:
-        dict[str, int]: Index by word; of one or two numbers fewer words.
+        dict[str, int]: Index by word; of none to two numbers fewer words.
 
     Example:
         >>> best_median_worst([0.5, 2.0, -1.0, 0.1])
         {'best': 1, 'median': 0, 'worst': 2}
     """
     order = [int(i) for i in np.argsort(gains, kind='stable')[::-1]]
-    chosen = {'best': order[0]}
+    # NumPy puts them behind the largest.
+    order = [i for i in order if not np.isnan(gains[i])]
+    chosen = {'best': order[0]} if order else {}
     if len(order) > 2:
         chosen['median'] = order[(len(order) - 1) // 2]
     if len(order) > 1:
@@ -64,7 +67,7 @@ def gallery(cases: Sequence[Case], side: int = 128) -> Figure:
     figure = Figure(figsize=(column * widest, sum(heights)), layout='constrained')
     parts = figure.subfigures(len(cases), 1, squeeze=False, height_ratios=heights)
     for part, case in zip(parts[:, 0], cases, strict=True):
-        part.suptitle(case.heading)
+        part.suptitle(case.heading, parse_math=False)
         detail = most_different(*case.images[:2], side)
         draw_versions(part, case.images, case.titles, detail)
     return figure

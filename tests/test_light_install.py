@@ -106,3 +106,16 @@ def test_command_lists_its_tools_and_refuses_others(light):
     failed = run(light, 'mmagic-inik', 'train')
     assert failed.returncode == 1
     assert failed.stderr.startswith('mmagic-inik: no tool train; choose of restore')
+
+
+@pytest.mark.parametrize('tool', ['train', 'check_dataset', 'complexity', 'visualize'])
+def test_tools_that_need_mmagic_say_so(light, tool):
+    (tools,) = (light.parent / 'lib').glob(
+        'python*/site-packages/mmagic_inik/.mim/tools'
+    )
+    failed = run(light, 'python', tools / f'{tool}.py', 'something')
+    assert failed.returncode == 1
+    assert failed.stderr == (
+        f'{tool}.py needs the full set-up, in which mmengine is installed; run make '
+        "env, or pip install 'mmagic_inik[mmagic]'\n"
+    )

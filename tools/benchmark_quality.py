@@ -3,6 +3,8 @@
 Every image's scores are on disk at once: after a kill, the same command goes on.
 """
 
+import mmagic_inik.full_setup  # noqa: F401
+
 import argparse
 import itertools
 import re

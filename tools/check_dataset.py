@@ -4,6 +4,8 @@ Every photo of every pair is decoded completely. Ends with status 1 if a file ca
 used; a contact sheet shows pairs as they would be trained on.
 """
 
+import mmagic_inik.full_setup  # noqa: F401
+
 import argparse
 import math
 import os

@@ -3,6 +3,8 @@
 Each network restores one random RGB image, with random weights.
 """
 
+import mmagic_inik.full_setup  # noqa: F401
+
 import argparse
 import json
 import os

@@ -5,6 +5,8 @@ Table 1, told by the names in it. Names and shapes are checked against the netwo
 the config; where released weights expect BGR images, the result expects RGB.
 """
 
+import mmagic_inik.full_setup  # noqa: F401
+
 import argparse
 import os
 import sys

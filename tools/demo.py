@@ -5,6 +5,8 @@ by a small INIKNet that is trained here. Everything lands in work_dirs/iniknet_d
 last line gives the gain in PSNR on photos that were not trained on.
 """
 
+import mmagic_inik.full_setup  # noqa: F401
+
 import argparse
 import json
 import subprocess

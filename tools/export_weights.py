@@ -6,6 +6,8 @@ OUT.json with the network, the number of iterations, the remarks and the file's 
 With CONFIG, OUT.pth is a checkpoint to mmengine, MMagic and every tool here.
 """
 
+import mmagic_inik.full_setup  # noqa: F401
+
 import argparse
 import hashlib
 import json

@@ -7,6 +7,8 @@ replaced.
 `tools/train.py CONFIG --resume --cfg-options load_from=OUT.pth` goes on.
 """
 
+import mmagic_inik.full_setup  # noqa: F401
+
 import argparse
 import os
 import sys

@@ -5,6 +5,8 @@
 pictures.
 """
 
+import mmagic_inik.full_setup  # noqa: F401
+
 import argparse
 import shutil
 import sys

@@ -6,6 +6,8 @@ is not goes on from its last checkpoint. Without --variant, the demo's network i
 compared with its ablations on the demo's photos.
 """
 
+import mmagic_inik.full_setup  # noqa: F401
+
 import argparse
 import copy
 import json

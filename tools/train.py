@@ -1,5 +1,7 @@
 """Train: `tools/train.py CONFIG`; `--help` lists MMagic's options."""
 
+import mmagic_inik.full_setup  # noqa: F401
+
 from mmagic_inik.launch import run_tool
 
 if __name__ == '__main__':

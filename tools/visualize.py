@@ -6,6 +6,8 @@ size NAME_size.png, the weights NAME_mu.png and NAME_omega.png and the composed 
 NAME_kernels.png; and atoms.png and atoms_fourier.png once.
 """
 
+import mmagic_inik.full_setup  # noqa: F401
+
 import argparse
 import re
 import sys

@@ -1,7 +1,6 @@
 # INIKNet of the paper's size, trained on sharp photos alone; for a GPU:
 # `ITERS=100000 tools/train.py configs/iniknet_synthetic.py --cfg-options data_root=PATH`,
-# in bfloat16 with `optim_wrapper.type=Bfloat16OptimWrapper` behind it; without AlexNet's
-# weights, with `model.loss.losses.lpips=None`.
+# without AlexNet's weights, with `model.loss.losses.lpips=None` behind it.
 _base_ = [
     '_base_/models/iniknet.py',
     '_base_/datasets/synthetic.py',
@@ -11,6 +10,8 @@ _base_ = [
 
 # The mean square is that of the widest blur; in dB, every scene counts alike.
 model = dict(
+    # bfloat16 where the processor has instructions for it, else float32.
+    train_cfg=dict(dtype='auto'),
     loss=dict(losses=dict(mse=None, psnr=dict(type='PSNRLoss', loss_weight=0.05)))
 )
 

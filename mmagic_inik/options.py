@@ -1,5 +1,5 @@
 """Choices that a command line offers before PyTorch is imported."""
 
-DTYPES = ('float32', 'bfloat16', 'float16')
+DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
 # Pixels: see README, and benchmarks/overlap.py, which measures it.
 DEFAULT_OVERLAP = 64

@@ -81,17 +81,17 @@ def test_array_is_restored_as_by_the_model(tiny):
     with torch.no_grad():
         y = torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
         expected = tiny(y)[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
-    restored = restore(image, tiny)
+    restored = restore(image, tiny, dtype='float32')
     assert np.abs(restored - expected).max() <= 0.5 + 1e-3
     assert np.abs(restored.astype(int) - image).mean() > 1
 
 
 def test_tiles_and_dtypes_are_handed_on(tiny):
     image = np.repeat(np.repeat(noise((24, 24, 3)), 8, 0), 8, 1)
-    whole = restore(image, tiny, tile=None).astype(int)
+    whole = restore(image, tiny, tile=None, dtype='float32').astype(int)
     calls = []
     tiled = restore(
-        image, tiny, tile=96, overlap=64, progress=lambda *n: calls.append(n)
+        *(image, tiny, 96, 64, 'float32'), progress=lambda *n: calls.append(n)
     )
     assert calls == [(n, 16) for n in range(1, 17)]
     assert np.abs(tiled - whole).max() <= 1

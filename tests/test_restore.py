@@ -179,6 +179,7 @@ def test_tiles_give_nearly_the_same_photo(tmp_path, tool):
     Image.fromarray(pixels).save(path)
     results = []
     for n, options in enumerate((['none'], ['128', '--overlap', '64'], ['auto'])):
+        options += ['--dtype', 'float32']
         tool([path], '--tile', *options, out=f'out{n}')
         results.append(read_photo(tmp_path / f'out{n}' / 'a.png').astype(int))
     assert np.abs(results[1] - results[0]).max() <= 1

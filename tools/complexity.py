@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from mmagic_inik.benchmark.origin import describe_commit, describe_device
 from mmagic_inik.benchmark.peers import peer_configs
 from mmagic_inik.benchmark.tables import MISSING
 from mmagic_inik.errors import InputError
+from mmagic_inik.ops.processor import say_if_slow
 
 HEAD = ('network', 'parameters (M)', 'GMAC', 'GFLOP', 'memory (MiB)', 'time (s)')
 
@@ -253,6 +255,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     init_default_scope('mmagic')
     try:
         size = check_arguments(args)
+        if not args.no_time:
+            # The process that measures keeps warnings to itself.
+            tell = partial(print, file=sys.stderr)
+            say_if_slow(args.dtype, args.device, tell)
         # All of them before the first is measured, which takes longer.
         counts = [complexity(config, size) for config in args.configs]
         costs = [

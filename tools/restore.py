@@ -59,7 +59,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         '--device', help='cpu or cuda (default: cuda where there is a GPU)'
     )
     parser.add_argument(
-        '--dtype', choices=DTYPES, default='float32', help='of convolutions'
+        '--dtype',
+        choices=DTYPES,
+        default='auto',
+        help='of convolutions; auto: bfloat16 where the processor has instructions for '
+        'it, else float32 (default)',
     )
     args = parser.parse_args(arguments)
     if args.tile.isdecimal():
@@ -101,6 +105,13 @@ def restore_photos(jobs: 'Sequence[Job]', args: argparse.Namespace) -> int:
     restorer = restoration.load_restorer(args.config, args.checkpoint, args.device)
     if args.config is None:
         print(f'Restoring with {restoration.describe_shipped()}.', file=sys.stderr)
+    from mmagic_inik.ops.processor import resolve_dtype, say_if_slow
+
+    say_if_slow(
+        resolve_dtype(args.dtype, args.device),
+        args.device,
+        lambda sentence: print(f'{sentence}.', file=sys.stderr),
+    )
     try_out(restorer, args)
     options = args.tile, args.overlap, args.dtype
     done = restoration.restore_all(jobs, restorer, *options)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from ..registry import MODELS
 from .base_module import BaseModule
 from .duplex_conv_lstm import ChannelNorm
-from .layers import ResBlocks
+from .layers import PointConv2d, ResBlocks
 
 
 @MODELS.register_module()
@@ -46,9 +46,9 @@ class ConvNeck(BaseModule):
             )
         self.layers = nn.Sequential(
             ChannelNorm(channels),
-            nn.Conv2d(channels, 2 * channels, 1),
+            PointConv2d(channels, 2 * channels),
             ResBlocks(2 * channels, 2 * num_res_blocks),
-            nn.Conv2d(2 * channels, channels, 1),
+            PointConv2d(2 * channels, channels),
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:

@@ -10,6 +10,7 @@ from ..ops import inverse_filter
 from ..registry import MODELS
 from .base_module import BaseModule
 from .build import build_part
+from .layers import PointConv2d
 
 FUSIONS = ('conv', 'sum')
 ENLARGEMENTS = ('shuffle', 'bilinear')
@@ -115,8 +116,8 @@ class InverseFilterHead(BaseModule):
         self.residual = residual
         num_sizes, num_atoms = len(atom_bank.kernel_sizes), atom_bank.num_atoms
         copies = reduction**2 if enlargement == 'shuffle' else 1
-        self.size_predictor = nn.Conv2d(in_channels, num_sizes * copies, 1)
-        self.shape_predictor = nn.Conv2d(in_channels, num_atoms * copies, 1)
+        self.size_predictor = PointConv2d(in_channels, num_sizes * copies)
+        self.shape_predictor = PointConv2d(in_channels, num_atoms * copies)
         if copies > 1:
             _start_copies_alike(self.size_predictor, copies)
             _start_copies_alike(self.shape_predictor, copies)

@@ -1,9 +1,46 @@
-"""The two layers that U-Net and ConvLSTM cells are made of."""
+"""The layers that the parts of the network are made of."""
+
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import reflect_conv
+from ..ops.precision import autocast, compute
+
+
+class PointConv2d(nn.Conv2d):
+    """1x1 convolution, also fast in types that a CPU has no instructions for.
+
+    Args:
+        in_channels (int): Input channels.
+        out_channels (int): Output channels.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) → (B, out_channels, H, W)."""
+        return compute(F.conv2d, *autocast(x, self.weight, self.bias))
+
+
+class DoublingConv2d(nn.ConvTranspose2d):
+    """Transposed 4x4 convolution without bias that doubles sides; fast likewise.
+
+    Args:
+        in_channels (int): Input channels.
+        out_channels (int): Output channels.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 4, 2, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) → (B, out_channels, 2H, 2W)."""
+        double = partial(F.conv_transpose2d, stride=2, padding=1)
+        return compute(double, *autocast(x, self.weight))
 
 
 class ReflectConv2d(nn.Conv2d):

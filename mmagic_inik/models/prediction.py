@@ -1,12 +1,13 @@
 """How a network is given images: sides, grey, pieces, types."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from ..ops.processor import resolve_dtype, say_if_slow
 from ..options import DEFAULT_OVERLAP, DTYPES
 from .padding import extend_sides, extended_indices
 from .tiling import check_tile, in_bands, in_tiles
@@ -50,8 +51,9 @@ class Predicting:
             tile (int, optional): Side of the pieces in pixels; no gradients with it.
                 Default: None, the whole image at once.
             overlap (int): Pixels that neighbouring pieces share. Default: 64.
-            dtype (str): In which to run convolutions: ``'float32'``, ``'bfloat16'`` or
-                ``'float16'``. Default: ``'float32'``.
+            dtype (str): In which to run convolutions: ``'float32'``, ``'bfloat16'``,
+                ``'float16'``, or ``'auto'``: bfloat16 where the processor has
+                instructions for it, else float32. Default: ``'float32'``.
             progress (Callable, optional): Called with the numbers of pieces done and of
                 all pieces, after each. Default: None.
             **kwargs: Passed to the generator.
@@ -63,6 +65,7 @@ class Predicting:
             ValueError: If ``tile``, ``overlap`` or ``dtype`` cannot be.
         """
         self.check_prediction(tile, overlap, dtype)
+        dtype = self._resolved(dtype)
         height, width = image.shape[-2:]
         padded = extend_sides(image, self.size_divisor, self.min_size)
         network = partial(self._generate, dtype=dtype, **kwargs)
@@ -110,7 +113,7 @@ class Predicting:
             return
         rows, columns = extended_indices(*size, self.size_divisor, self.min_size)
         bands = in_bands(
-            partial(self._generate, dtype=dtype),
+            partial(self._generate, dtype=self._resolved(dtype)),
             lambda part: read(rows[part])[..., columns],
             (len(rows), len(columns)),
             tile,
@@ -124,13 +127,17 @@ class Predicting:
             if part.start < stop:
                 yield slice(part.start, stop), band[..., : stop - part.start, :width]
 
+    def _resolved(self, dtype: str) -> str:
+        """``'auto'`` as what it means for the generator's device."""
+        device = next(self.generator.parameters(), torch.empty(0)).device
+        dtype = resolve_dtype(dtype, device)
+        say_if_slow(dtype, device)
+        return dtype
+
     def _generate(self, image: Tensor, dtype: str, **kwargs) -> Tensor:
         device = next(self.generator.parameters(), image).device
         rgb = as_rgb(image.to(device))
-        # Not autocast's own switch, which would end one that surrounds this call.
-        native = dtype == 'float32'
-        cast = partial(torch.autocast, device.type, getattr(torch, dtype))
-        with nullcontext() if native else cast():
+        with autocast_to(dtype, device):
             restored = self.generator(rgb, **kwargs)
         restored = restored.to(image.dtype)
         return restored.mean(1, keepdim=True) if image.shape[1] == 1 else restored
@@ -174,6 +181,23 @@ class Restorer(Predicting, nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3 or 1, H, W) → the same; the whole image at once."""
         return self.restore(image)
+
+
+def autocast_to(dtype: str, device: torch.device) -> AbstractContextManager:
+    """A context in which convolutions run in a type.
+
+    Args:
+        dtype (str): ``'float32'``, which leaves an autocast around it alone,
+            ``'bfloat16'`` or ``'float16'``.
+        device (torch.device): Of the network.
+
+    Returns:
+        AbstractContextManager: Autocast, or nothing.
+    """
+    # In float32 not autocast's own switch, which would end one around this call.
+    if dtype == 'float32':
+        return nullcontext()
+    return torch.autocast(device.type, getattr(torch, dtype))
 
 
 def check_sides(size_divisor: int, min_size: int) -> None:

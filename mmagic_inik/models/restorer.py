@@ -6,9 +6,13 @@ from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from ..ops.processor import resolve_dtype, say_if_slow
 from ..options import DEFAULT_OVERLAP
 from .build import build_part
-from .prediction import Predicting, as_rgb, check_sides
+from .prediction import Predicting, as_rgb, autocast_to, check_sides
+
+# float16 would want losses scaled, as MMagic's --amp does.
+TRAINING_DTYPES = ('auto', 'float32', 'bfloat16')
 
 
 @MODELS.register_module()
@@ -31,8 +35,14 @@ class MultiScaleRestorer(Predicting, BaseEditModel):
       photos too large for the memory. Default: None, the whole image;
     - ``overlap`` is the number of pixels that neighbouring pieces share, at least.
       Default: 64. Both are multiples of ``size_divisor``;
-    - ``dtype='bfloat16'`` or ``'float16'`` runs the generator under autocast. Default:
-      ``'float32'``, which leaves types as they are.
+    - ``dtype='bfloat16'`` or ``'float16'`` runs the generator under autocast;
+      ``'auto'`` is bfloat16 where the processor has instructions for it, else float32.
+      Default: ``'float32'``, which leaves types as they are, so that scores are the
+      same on every machine.
+
+    ``train_cfg=dict(dtype='bfloat16')``, or ``'auto'``, runs generator and loss under
+    autocast in training; weights and gradients stay in float32. Default: ``'float32'``,
+    which leaves an autocast around it alone, such as that of MMagic's ``--amp``.
 
     Args:
         generator (dict | nn.Module): (B, 3, H, W) in [0, 1] → the same.
@@ -41,14 +51,15 @@ class MultiScaleRestorer(Predicting, BaseEditModel):
         size_divisor (int): Sides given to the generator are multiples of it.
             Default: 16, four pixels at the coarsest of three scales.
         min_size (int): Least side given to the generator. Default: 32.
-        train_cfg (dict, optional): As in ``BaseEditModel``.
+        train_cfg (dict, optional): See above; other keys are ignored. Default: None.
         test_cfg (dict, optional): See above; other keys are ignored. Default: None.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
         data_preprocessor (dict, optional): Must scale images to [0, 1], RGB.
 
     Raises:
         ValueError: If ``size_divisor`` or ``min_size`` is not positive, or ``test_cfg``
-            has a ``tile``, ``overlap`` or ``dtype`` that cannot be.
+            has a ``tile``, ``overlap`` or ``dtype`` that cannot be, or ``train_cfg`` a
+            ``dtype``.
     """
 
     def __init__(
@@ -72,6 +83,11 @@ class MultiScaleRestorer(Predicting, BaseEditModel):
         self.size_divisor = size_divisor
         self.min_size = min_size
         self.check_prediction(**self._prediction_options)
+        if self._training_dtype not in TRAINING_DTYPES:
+            raise ValueError(
+                f'dtype of train_cfg must be in {TRAINING_DTYPES}, got '
+                f'{self._training_dtype!r}'
+            )
 
     @property
     def clips_predictions(self) -> bool:
@@ -83,6 +99,10 @@ class MultiScaleRestorer(Predicting, BaseEditModel):
         given = self.test_cfg or {}
         options = dict(tile=None, overlap=DEFAULT_OVERLAP, dtype='float32')
         return {key: given.get(key, default) for key, default in options.items()}
+
+    @property
+    def _training_dtype(self) -> str:
+        return (self.train_cfg or {}).get('dtype', 'float32')
 
     def forward_tensor(
         self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs
@@ -138,8 +158,11 @@ class MultiScaleRestorer(Predicting, BaseEditModel):
             dict[str, Tensor]: What ``loss`` returns.
         """
         inputs, target = as_rgb(inputs), as_rgb(data_samples.gt_img)
-        if hasattr(self.generator, 'forward_scales'):
-            predictions = self.generator.forward_scales(inputs, **kwargs)
-        else:
-            predictions = [self.generator(inputs, **kwargs)]
-        return self.loss(predictions, target)
+        dtype = resolve_dtype(self._training_dtype, inputs.device)
+        say_if_slow(dtype, inputs.device)
+        with autocast_to(dtype, inputs.device):
+            if hasattr(self.generator, 'forward_scales'):
+                predictions = self.generator.forward_scales(inputs, **kwargs)
+            else:
+                predictions = [self.generator(inputs, **kwargs)]
+            return self.loss(predictions, target)

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..registry import MODELS
 from .base_module import BaseModule
 from .build import build_part
+from .layers import PointConv2d
 from .padding import extend_sides
 
 _CONTAINERS = (nn.ModuleDict, nn.ModuleList, nn.Sequential)
@@ -86,7 +87,7 @@ class TappedBackbone(BaseModule):
         self.layer = layer
         self.size_divisor = size_divisor
         _find_layer(self.network, layer).register_forward_hook(_leave)
-        self.projection = nn.Conv2d(self._keep_what_is_reached(), channels, 1)
+        self.projection = PointConv2d(self._keep_what_is_reached(), channels)
 
     def forward(self, image: Tensor) -> Tensor:
         """Extract features.

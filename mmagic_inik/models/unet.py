@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ..registry import MODELS
 from .base_module import BaseModule
-from .layers import ReflectConv2d, ResBlocks
+from .layers import DoublingConv2d, ReflectConv2d, ResBlocks
 from .padding import extend_sides
 
 
@@ -60,10 +60,7 @@ class UNet(BaseModule):
             for level, (source, width) in enumerate(zip(sources, widths, strict=True))
         )
         self.encoders = nn.ModuleList(ResBlocks(w, num_res_blocks) for w in widths)
-        self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(2 * w, w, 4, stride=2, padding=1, bias=False)
-            for w in widths[:-1]
-        )
+        self.ups = nn.ModuleList(DoublingConv2d(2 * w, w) for w in widths[:-1])
         self.merges = nn.ModuleList(ReflectConv2d(2 * w, w) for w in widths[:-1])
         self.decoders = nn.ModuleList(ResBlocks(w, num_res_blocks) for w in widths[:-1])
 

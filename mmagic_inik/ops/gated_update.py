@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .precision import autocast
+from .precision import arithmetic_of, autocast
 from .references import using_references
 
 # Pixels per piece: with 128 gates in float32, 2 MB.
@@ -64,7 +64,9 @@ def gated_update(
     # A compiler fuses the plain form by itself.
     if using_references() or torch.compiler.is_compiling() or not z.is_cpu:
         return gated_update_reference(z, weight, bias, c)
-    return _InPieces.apply(z, weight, bias, c)
+    # It would undo what is widened where the processor is slow in the type.
+    with torch.autocast('cpu', enabled=False):
+        return _InPieces.apply(z, weight, bias, c)
 
 
 class _InPieces(torch.autograd.Function):
@@ -75,7 +77,7 @@ class _InPieces(torch.autograd.Function):
         ctx.save_for_backward(z, weight, bias, c)
         ctx.set_materialize_grads(False)
         channels = len(bias) // 4
-        kernel, offset = _without_idle_gate(weight.flatten(1), bias, c)
+        kernel, offset = _rows_that_matter(weight, bias, c)
         h_new, c_new = z.new_empty(2, z[:, 0].numel(), channels)
         for z_, c_, h_, to_ in _pieces(_table(z), _table(c), h_new, c_new):
             i, f, o, g = _gates(z_, kernel, offset, channels)
@@ -86,12 +88,13 @@ class _InPieces(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
+    @torch.autocast('cpu', enabled=False)
     def backward(
         ctx, grad_h: Tensor | None, grad_c: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         z, weight, bias, c = ctx.saved_tensors
         channels = len(bias) // 4
-        kernel, offset = _without_idle_gate(weight.flatten(1), bias, c)
+        kernel, offset = _rows_that_matter(weight, bias, c)
         grad_kernel, grad_offset = (
             torch.zeros_like(t, dtype=_wide(t)) for t in (kernel, offset)
         )
@@ -101,9 +104,9 @@ class _InPieces(torch.autograd.Function):
         for z_, c_, gh, gc, to_z, to_c in _pieces(*tables, grad_z, grad_before):
             gates = _gates(z_, kernel, offset, channels)
             grads, before = _backward_of_gates(gates, c_, gh, gc)
-            grads_narrow = grads.to(z.dtype)
-            torch.mm(grads_narrow, kernel, out=to_z)
-            grad_kernel += grads_narrow.mT @ z_
+            grads_narrow = grads.to(kernel.dtype)
+            to_z.copy_(grads_narrow @ kernel)
+            grad_kernel += grads_narrow.mT @ z_.to(kernel.dtype)
             grad_offset += grads.sum(0)
             if c_ is not None:
                 to_c.copy_(before)
@@ -119,7 +122,7 @@ def _gates(
     z: Tensor, kernel: Tensor, offset: Tensor, channels: int
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     """σ(i), σ(f), σ(o), tanh(g) of some pixels, in float32 at least; no f without c."""
-    gates = torch.addmm(offset, z, kernel.mT)
+    gates = torch.addmm(offset, z.to(kernel.dtype), kernel.mT)
     gates = gates.to(_wide(gates))
     gates[:, :-channels].sigmoid_()
     _tanh_(gates[:, -channels:])
@@ -157,11 +160,12 @@ def _backward_of_gates(
     return torch.cat(grads, 1), None if c is None else grad * f
 
 
-def _without_idle_gate(weight: Tensor, bias: Tensor, c: Tensor | None) -> list[Tensor]:
-    """The rows of weight and bias that matter: without a state nothing is forgotten."""
+def _rows_that_matter(weight: Tensor, bias: Tensor, c: Tensor | None) -> list[Tensor]:
+    """Of W and b, in the type to multiply in: without a state nothing is forgotten."""
+    rows = [t.to(arithmetic_of(weight)) for t in (weight.flatten(1), bias)]
     if c is not None:
-        return [weight, bias]
-    parts = (t.chunk(4) for t in (weight, bias))
+        return rows
+    parts = (t.chunk(4) for t in rows)
     return [torch.cat([i, o, g]) for i, _, o, g in parts]
 
 
@@ -184,7 +188,7 @@ def _table(image: Tensor | None) -> Tensor | None:
 def _image(table: Tensor, like: Tensor) -> Tensor:
     """(pixels, C) → (B, C, H, W), channels last in memory."""
     batch, _, *size = like.shape
-    return table.view(batch, *size, -1).movedim(-1, 1)
+    return table.view(batch, *size, table.shape[1]).movedim(-1, 1)
 
 
 def _pieces(*tables: Tensor | None) -> Iterator[list[Tensor | None]]:

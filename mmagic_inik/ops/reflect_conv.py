@@ -3,19 +3,26 @@
 A convolution padded by zeros differs from one padded by reflection in the outermost
 ring of pixels alone. So the image is convolved without a padded copy, and what
 reflection adds to the ring is computed from single rows and columns. For training,
-nothing is kept but input and, with a ReLU, output.
+nothing is kept but input and, with a ReLU, output. On a CPU that is slow in the type of
+its input, all of it runs in float32.
 """
+
+import warnings
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from .precision import autocast
+from . import processor
+from .precision import arithmetic_of, autocast, compute
 from .references import using_references
 
 # Below so many pixels a padded copy costs less than the ring's convolutions; and a ring
 # needs an inside to reflect.
 _LEAST_PIXELS, _LEAST_SIDE = 512, 3
+# Types in which oneDNN's sum in place has failed.
+_failed: set[torch.dtype] = set()
 
 
 def reflect_conv_reference(
@@ -79,11 +86,19 @@ def reflect_conv(
         or x.shape[-2:].numel() < _LEAST_PIXELS
         or min(x.shape[-2:]) < _LEAST_SIDE
     ):
-        return reflect_conv_reference(x, weight, stride, relu, residual)
+        return compute(partial(_plain, stride, relu), x, weight, residual)
     x = x.contiguous(memory_format=torch.channels_last)
     if overwrite and _adds_in_place(x, weight, residual):
-        return _corrected(_add_in_place(x, weight, residual), x, weight, relu)
+        out = _try_to_add_in_place(x, weight, residual)
+        if out is not None:
+            return _corrected(out, x, weight, relu)
     return _RingCorrected.apply(x, weight, relu, residual)
+
+
+def _plain(
+    stride: int, relu: bool, x: Tensor, weight: Tensor, residual: Tensor | None
+) -> Tensor:
+    return reflect_conv_reference(x, weight, stride, relu, residual)
 
 
 class _RingCorrected(torch.autograd.Function):
@@ -93,48 +108,109 @@ class _RingCorrected(torch.autograd.Function):
     def forward(
         ctx, x: Tensor, weight: Tensor, relu: bool, residual: Tensor | None
     ) -> Tensor:
-        y = F.conv2d(x, weight, padding=1)
-        if residual is not None:
-            y += residual
-        y = _corrected(y, x, weight, relu)
+        y = compute(partial(_convolve, relu), x, weight, residual)
         ctx.save_for_backward(x, weight, y if relu else None)
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
+    @torch.autocast('cpu', enabled=False)
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, y = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         if y is not None:
             grad = torch.ops.aten.threshold_backward(grad, y, 0)
-        grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
-            *(grad, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1),
-            output_mask=[ctx.needs_input_grad[0], True, False],
-        )
-        with torch.enable_grad():
-            leaves = [*_lines(x), weight]
-            leaves = [leaf.detach().requires_grad_() for leaf in leaves]
-            *line_grads, ring_grad = torch.autograd.grad(
-                _reflected(leaves[:4], leaves[4]), leaves, _ring(grad)
-            )
-        if grad_x is not None:
-            for part, line_grad in zip(_lines(grad_x), line_grads, strict=True):
-                part += line_grad
+        grad_x, grad_weight = _gradients(grad, x, weight, ctx.needs_input_grad[0])
         residual_grad = grad if ctx.needs_input_grad[3] else None
-        return grad_x, grad_weight + ring_grad, None, residual_grad
+        return grad_x, grad_weight, None, residual_grad
 
 
-def _adds_in_place(x: Tensor, weight: Tensor, residual: Tensor) -> bool:
+def _convolve(relu: bool, x: Tensor, weight: Tensor, residual: Tensor | None) -> Tensor:
+    y = F.conv2d(x, weight, padding=1)
+    if residual is not None:
+        y += residual
+    return _corrected(y, x, weight, relu)
+
+
+def _gradients(
+    grad: Tensor, x: Tensor, weight: Tensor, needs_x: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Of input and weight, from that of the convolution."""
+    dtype, kind = x.dtype, arithmetic_of(x)
+    grad, x, weight = (t.to(kind) for t in (grad, x, weight))
+    grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
+        *(grad, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1),
+        output_mask=[needs_x, True, False],
+    )
+    with torch.enable_grad():
+        leaves = [*_lines(x), weight]
+        leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+        *line_grads, ring_grad = torch.autograd.grad(
+            _reflected(leaves[:4], leaves[4]), leaves, _ring(grad)
+        )
+    if needs_x:
+        for part, line_grad in zip(_lines(grad_x), line_grads, strict=True):
+            part += line_grad
+        grad_x = grad_x.to(dtype)
+    return grad_x, (grad_weight + ring_grad).to(dtype)
+
+
+def _adds_in_place(x: Tensor, weight: Tensor, residual: Tensor | None) -> bool:
     """Whether oneDNN can add its result to ``residual``, as PyTorch's compiler does."""
     tensors = (x, weight, residual)
     return (
-        hasattr(torch.ops.mkldnn, '_convolution_pointwise_')
-        and torch.backends.mkldnn.enabled
+        # Nothing that only stands for numbers, as a subclass can.
+        all(type(t) in (Tensor, nn.Parameter) for t in tensors)
         and all(t.dtype == x.dtype for t in tensors)
-        and x.dtype in (torch.float32, torch.bfloat16)
         and residual.is_contiguous(memory_format=torch.channels_last)
+        and not {_storage(x), _storage(weight)} & {_storage(residual)}
         and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+        and torch.backends.mkldnn.enabled
+        and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+        and x.dtype not in _failed
+        and processor.computes_in(x.dtype)
+        and _sums_are_right(x.dtype)
     )
+
+
+def _storage(t: Tensor) -> int:
+    return t.untyped_storage().data_ptr()
+
+
+@cache
+def _sums_are_right(dtype: torch.dtype) -> bool:
+    """Whether the private operation does what it did when this was written."""
+
+    def trial() -> list[tuple[Tensor, Tensor]]:
+        shapes = (1, 16, 8, 9), (8, 16, 3, 3), (1, 8, 8, 9)
+        x, weight, residual = (processor.sample(*shape).to(dtype) for shape in shapes)
+        x, residual = (
+            t.contiguous(memory_format=torch.channels_last) for t in (x, residual)
+        )
+        exact = residual.float() + F.conv2d(x.float(), weight.float(), padding=1)
+        out = _add_in_place(x, weight, residual)
+        return [(out, exact), (residual, exact)]
+
+    return processor.keeps_its_word(f'convolution in place in {str(dtype)[6:]}', trial)
+
+
+def _try_to_add_in_place(x: Tensor, weight: Tensor, residual: Tensor) -> Tensor | None:
+    """The sum, in the place of ``residual``; None where oneDNN will not for this shape.
+
+    It refuses before it computes, so that ``residual`` is then as it was.
+    """
+    try:
+        return _add_in_place(x, weight, residual)
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):
+            raise
+        _failed.add(x.dtype)
+        warnings.warn(
+            f'convolution in place in {str(x.dtype)[6:]} cannot be used on this '
+            f'processor ({str(error).splitlines()[0]}); a slower form takes its place',
+            stacklevel=2,
+        )
+    return None
 
 
 def _add_in_place(x: Tensor, weight: Tensor, residual: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models import Restorer
+from ..ops.processor import resolve_dtype
 from ..options import DEFAULT_OVERLAP
 from ..registry import mmagic_registry
 from .shipped import load_shipped
@@ -67,7 +68,7 @@ def restore(
     restorer: Restorer,
     tile: int | str | None = 'auto',
     overlap: int = DEFAULT_OVERLAP,
-    dtype: str = 'float32',
+    dtype: str = 'auto',
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Take the defocus blur out of an image.
@@ -83,8 +84,9 @@ def restore(
             pixels; ``'auto'``: as large as the memory allows; None: the whole image.
             Default: ``'auto'``.
         overlap (int): Pixels that neighbouring pieces share. Default: 64.
-        dtype (str): In which to run convolutions: ``'float32'``, ``'bfloat16'`` or
-            ``'float16'``. Default: ``'float32'``.
+        dtype (str): In which to run convolutions: ``'float32'``, ``'bfloat16'``,
+            ``'float16'``, or ``'auto'``: bfloat16 where the processor has instructions
+            for it, else float32. Default: ``'auto'``.
         progress (Callable, optional): Called with the numbers of pieces done and of all
             pieces, after each; from 1 again if the memory was less than it seemed.
 
@@ -104,6 +106,7 @@ def restore(
                [7, 7, 7]], dtype=uint8)
     """
     _check_image(image)
+    dtype = resolve_dtype(dtype, next(restorer.parameters(), torch.empty(0)).device)
     return _restore(image, restorer, tile, overlap, dtype, progress)
 
 

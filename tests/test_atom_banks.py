@@ -4,7 +4,15 @@ import math
 import pytest
 import torch
 
-from mmagic_inik.models import INRAtomBank
+from mmagic_inik.models import (
+    DuplexConvLSTM,
+    INIKNet,
+    INRAtomBank,
+    InverseFilterHead,
+    MatrixAtomBank,
+    PerSizeINRAtomBank,
+    UNet,
+)
 
 
 def mlp(bank, n, u, v):
@@ -114,6 +122,34 @@ def test_half_precision_loses_only_weights_rounding(dtype):
         torch.testing.assert_close(
             atom.double(), wide, rtol=torch.finfo(dtype).eps, atol=2e-6
         )
+
+
+BANKS = [INRAtomBank, PerSizeINRAtomBank, MatrixAtomBank]
+
+
+@pytest.mark.parametrize('kind', BANKS)
+@pytest.mark.parametrize('center', ['zero', 'delta'])
+def test_a_bank_with_nothing_to_draw_has_nothing_to_learn(kind, center):
+    bank = kind(num_atoms=3, kernel_sizes=(1,), center=center)
+    assert not [*bank.parameters()]
+    assert not bank.state_dict()
+    (atom,) = bank.to(torch.bfloat16)()
+    assert atom.dtype == torch.bfloat16
+    assert torch.equal(atom, torch.full_like(atom, center == 'delta'))
+
+
+@pytest.mark.parametrize('sizes', [(1,), (3,), (1, 3)], ids=str)
+@pytest.mark.parametrize('kind', BANKS)
+def test_every_parameter_gets_a_gradient(kind, sizes):
+    """Or distributed training would refuse the network."""
+    network = INIKNet(
+        UNet(base_channels=4, num_res_blocks=1),
+        [DuplexConvLSTM(4, 1), DuplexConvLSTM(4, 1)],
+        InverseFilterHead(4, kind(num_atoms=2, kernel_sizes=sizes)),
+    )
+    sum(x.sum() for x in network.forward_scales(torch.rand(1, 3, 16, 16))).backward()
+    idle = [name for name, p in network.named_parameters() if p.grad is None]
+    assert idle == []
 
 
 def test_autocast_does_not_touch_atoms():

@@ -123,6 +123,16 @@ def test_a_state_in_float32_does_not_stay_so_under_autocast(op):
     assert {t.grad.dtype for t in args} == {torch.float32}
 
 
+@pytest.mark.parametrize('state', [False, True])
+def test_no_image_at_all_has_no_state(state):
+    z, weight, bias, *c = arguments(state)
+    leaves = [weight, bias]
+    h, new = gated_update(z[:0], *leaves, *(t if t is None else t[:0] for t in c))
+    assert h.shape == new.shape == (0, len(bias) // 4, *z.shape[2:])
+    gradients = torch.autograd.grad(h.sum() + new.sum(), leaves)
+    assert all(not g.any() for g in gradients)
+
+
 def test_references_can_be_asked_for():
     args = arguments(True)
     with use_references():

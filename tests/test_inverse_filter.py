@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmagic_inik.ops import inverse_filter, inverse_filter_reference
 
 module = import_module('mmagic_inik.ops.inverse_filter')
+bands = import_module('mmagic_inik.ops.bands')
 BOTH = pytest.mark.parametrize(
     'op', [inverse_filter, inverse_filter_reference], ids=['fast', 'reference']
 )
@@ -97,6 +98,49 @@ def test_values_and_gradients_match_reference(mixed, h, w):
     theirs = torch.autograd.grad(slow, leaves, cotangent)
     for our, their in zip(ours, theirs, strict=True):
         torch.testing.assert_close(our, their, atol=1e-9, rtol=1e-9)
+
+
+@BOTH
+@pytest.mark.parametrize('mixed', [False, True], ids=['sum', 'mixing'])
+def test_no_image_at_all_is_none_filtered(op, mixed):
+    y, mu, omega, *weights = arguments(mixed=mixed)
+    out = op(y[:0], mu[:0], omega[:0], *weights)
+    assert out.shape == (0, *y.shape[1:])
+    leaves = [*weights[0], *(w for w in weights[1:] if w is not None)]
+    assert all(not g.any() for g in torch.autograd.grad(out.sum(), leaves))
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize('image', [False, True], ids=['weights', 'all'])
+def test_gradients_of_narrow_weights_are_summed_in_float32(monkeypatch, dtype, image):
+    monkeypatch.setattr(bands, '_BAND', 64)
+    # Positive, so that sums grow beyond what a narrow type resolves.
+    args = arguments(b=1, h=96, w=48, mixed=True)
+    args = [
+        t and [a.abs() for a in t] if isinstance(t, list) else t.abs() for t in args
+    ]
+    narrow = [
+        [a.detach().to(dtype).requires_grad_() for a in t]
+        if isinstance(t, list)
+        else t.detach().to(dtype).requires_grad_()
+        for t in args
+    ]
+    if not image:
+        narrow[0] = narrow[0].detach().float().requires_grad_()
+    wide = [
+        [a.detach().double().requires_grad_() for a in t]
+        if isinstance(t, list)
+        else t.detach().double().requires_grad_()
+        for t in narrow
+    ]
+    scale = 1e-4
+    ours, exact = (
+        torch.autograd.grad((op(*t) * scale).sum(), leaves_of(t))
+        for op, t in ((inverse_filter, narrow), (inverse_filter_reference, wide))
+    )
+    for our, want in zip(ours, exact, strict=True):
+        error = (our.double() - want).norm() / want.norm()
+        assert error < torch.finfo(dtype).eps
 
 
 def test_accepts_non_contiguous():

@@ -95,6 +95,33 @@ def test_any_dtype_and_in_place(dtype, overwrite):
         assert torch.equal(residual, before)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize('part', ['all', 'one image'])
+def test_an_input_is_not_overwritten_by_its_own_result(part):
+    images = random(2, 4, 9, 7, dtype=torch.float32).detach()
+    images = images.contiguous(memory_format=torch.channels_last)
+    x, weight = images, random(4, 4, 3, 3, seed=1, dtype=torch.float32).detach()
+    if part == 'one image':
+        # Not the same numbers, but memory of the same tensor.
+        x, images = images[:1], images[1:]
+    exact = reflect_conv_reference(x, weight, residual=images)
+    before = x.clone()
+    out = reflect_conv(x, weight, residual=images, overwrite=True)
+    torch.testing.assert_close(out, exact)
+    assert torch.equal(x, before)
+
+
+@torch.no_grad()
+def test_no_image_at_all_is_none_convolved():
+    weight = random(4, 3, 3, 3, dtype=torch.float32)
+    residual = torch.empty(0, 4, 6, 5)
+    for stride in (1, 2):
+        out = reflect_conv(torch.empty(0, 3, 6, 5), weight, stride)
+        assert out.shape == (0, 4, 6 // stride, -(-5 // stride))
+    out = reflect_conv(torch.empty(0, 3, 6, 5), weight, 1, True, residual, True)
+    assert out.shape == residual.shape
+
+
 def test_nothing_is_overwritten_that_gradients_need():
     x, weight, residual = random(1, 4, 6, 5), random(4, 4, 3, 3), random(1, 4, 6, 5)
     leaves = [t.detach().float().requires_grad_() for t in (x, weight, residual)]

@@ -118,10 +118,14 @@ class MatrixAtomBank(BaseModule):
         self.num_atoms = num_atoms
         self.kernel_sizes = checked_sizes(kernel_sizes)
         self.center = center
+        # As of INRAtomBank: what nothing would use is not there.
+        middle = torch.full((num_atoms, 1, 1), 1.0 if center == 'delta' else 0.0)
+        self.register_buffer('middle', middle, persistent=False)
         largest = self.kernel_sizes[-1]
-        self.base = nn.Parameter(torch.zeros(num_atoms, largest, largest))
-        if center == 'zero':
-            nn.init.normal_(self.base, std=_START)
+        if largest > 1:
+            self.base = nn.Parameter(torch.zeros(num_atoms, largest, largest))
+            if center == 'zero':
+                nn.init.normal_(self.base, std=_START)
 
     def forward(self) -> list[Tensor]:
         """Resize all atoms.
@@ -133,8 +137,7 @@ class MatrixAtomBank(BaseModule):
         atoms = []
         for size in self.kernel_sizes:
             if size == 1:
-                fill = 1.0 if self.center == 'delta' else 0.0
-                atoms.append(self.base.new_full((self.num_atoms, 1, 1), fill))
+                atoms.append(self.middle)
                 continue
             (atom,) = F.interpolate(
                 self.base[None], (size, size), mode='bilinear', align_corners=True

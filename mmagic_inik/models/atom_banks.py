@@ -19,7 +19,8 @@ class INRAtomBank(BaseModule):
     Atom n is an MLP of polar coordinates: linear 3→H, sin(w_n ·), linear H→H,
     sin(w_n ·), linear H→1 without bias, with one learnable frequency w_n. The same N
     MLPs are evaluated on the grid of every kernel size; an M×M atom is multiplied by
-    9/M². All atoms of all sizes are evaluated in one batch.
+    9/M². All atoms of all sizes are evaluated in one batch. Without a size above one
+    there is nothing to draw, and no MLP.
 
     Coordinates of an M×M atom: u, v = 2k/(M−1) − 1 for k = 0 … M−1, u along rows;
     ρ = √(u²+v²)/√2 and θ = angle(u + i·v), zero at the centre; MLP input
@@ -82,13 +83,36 @@ class INRAtomBank(BaseModule):
         self.center = center
         self.zero_sum = zero_sum
 
+        # One value per atom, of the parameters' type and device after a cast.
+        middle = torch.full((num_atoms, 1, 1), 1.0 if center == 'delta' else 0.0)
+        self.register_buffer('middle', middle, persistent=False)
+        self._drawn_sizes = [size for size in kernel_sizes if size > 1]
+        if self._drawn_sizes:
+            # Else nothing would use them, which distributed training refuses.
+            self._make_mlps(hidden_channels, frequencies, frequency_range)
+
+        # Whole numbers, so that a module cast to half precision keeps exact
+        # coordinates and the centre stays exactly zero. (T, 2) and (T, 1), all sizes.
+        grids = [_grid(size) for size in self._drawn_sizes]
+        offsets = torch.cat([torch.empty(0, 2, dtype=torch.long), *grids])
+        halves = [grid.new_full((len(grid), 1), int(grid.max())) for grid in grids]
+        halves = torch.cat([torch.empty(0, 1, dtype=torch.long), *halves])
+        self.register_buffer('offsets', offsets, persistent=False)
+        self.register_buffer('halves', halves, persistent=False)
+
+    def _make_mlps(
+        self,
+        hidden_channels: int,
+        frequencies: str,
+        frequency_range: tuple[float, float],
+    ) -> None:
         lowest, highest = frequency_range
         if frequencies == 'linspace':
-            start = torch.linspace(lowest, highest, num_atoms)
+            start = torch.linspace(lowest, highest, self.num_atoms)
         else:
-            start = torch.empty(num_atoms).uniform_(lowest, highest)
+            start = torch.empty(self.num_atoms).uniform_(lowest, highest)
         self.frequency = nn.Parameter(start)
-        n, h = num_atoms, hidden_channels
+        n, h = self.num_atoms, hidden_channels
         self.weight1 = nn.Parameter(torch.empty(n, h, 3))
         self.bias1 = nn.Parameter(torch.empty(n, h))
         self.weight2 = nn.Parameter(torch.empty(n, h, h))
@@ -104,18 +128,8 @@ class INRAtomBank(BaseModule):
             nn.init.uniform_(weight, -bound, bound)
             if bias is not None:
                 nn.init.uniform_(bias, -bound, bound)
-        if center == 'delta':
+        if self.center == 'delta':
             nn.init.zeros_(self.weight3)
-
-        # Whole numbers, so that a module cast to half precision keeps exact
-        # coordinates and the centre stays exactly zero. (T, 2) and (T, 1), all sizes.
-        self._drawn_sizes = [size for size in kernel_sizes if size > 1]
-        grids = [_grid(size) for size in self._drawn_sizes]
-        offsets = torch.cat([torch.empty(0, 2, dtype=torch.long), *grids])
-        halves = [grid.new_full((len(grid), 1), int(grid.max())) for grid in grids]
-        halves = torch.cat([torch.empty(0, 1, dtype=torch.long), *halves])
-        self.register_buffer('offsets', offsets, persistent=False)
-        self.register_buffer('halves', halves, persistent=False)
 
     def forward(self) -> list[Tensor]:
         """Draw all atoms.
@@ -127,6 +141,11 @@ class INRAtomBank(BaseModule):
             list[Tensor]: (N, M_r, M_r) for every kernel size, in the order of
             ``kernel_sizes`` and the parameters' type.
         """
+        middle = [self.middle] if self.kernel_sizes[0] == 1 else []
+        return middle + self._draw() if self._drawn_sizes else middle
+
+    def _draw(self) -> list[Tensor]:
+        """All atoms above one pixel."""
         dtype = torch.promote_types(self.weight1.dtype, torch.float32)
         with torch.autocast(self.weight1.device.type, enabled=False):
             halves = self.halves.to(dtype)
@@ -146,9 +165,6 @@ class INRAtomBank(BaseModule):
             if self.zero_sum:
                 atom = atom - atom.mean(1, keepdim=True)
             atoms.append(atom.to(self.weight1.dtype).unflatten(1, (size, size)))
-        if self.kernel_sizes[0] == 1:
-            fill = torch.ones if self.center == 'delta' else torch.zeros
-            atoms.insert(0, fill(self.num_atoms, 1, 1).to(self.weight1))
         return atoms
 
     def _coordinates(self, dtype: torch.dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""Eq. 9 in bands of a few rows, on any device."""
+"""Eq. 9 in bands of a few rows, on any device, in float32 at least."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def filter_bands(
     channels = y.shape[1] if mixing is None else len(mixing)
     out = y.new_empty(len(y), channels, *y.shape[2:])
     half = _largest_half(atoms)
-    padded = F.pad(y, [half] * 4)
+    padded = F.pad(y, [half] * 4).to(_wide(y))
     for rows, seen in _bands(y, half):
         parts = padded[:, :, seen], mu[:, :, rows], omega[:, :, rows]
         out[:, :, rows] = _filter_band(*parts, atoms, mixing)
@@ -35,19 +35,22 @@ def filter_bands_backward(
 ) -> tuple[Tensor | None, Tensor, Tensor, list[Tensor], Tensor | None]:
     """Gradients of y (if needed), mu, omega, atoms and mixing."""
     half = _largest_half(atoms)
-    padded = F.pad(y, [half] * 4)
+    padded = F.pad(y, [half] * 4).to(_wide(y))
     d_padded = torch.zeros_like(padded) if needs_y else None
     d_mu, d_omega = torch.empty_like(mu), torch.empty_like(omega)
-    d_atoms = [torch.zeros_like(v) for v in atoms]
-    d_mixing = None if mixing is None else torch.zeros_like(mixing)
+    # Sums over bands, which a narrow type would round after each.
+    d_atoms = [torch.zeros_like(v, dtype=padded.dtype) for v in atoms]
+    d_mixing = None if mixing is None else torch.zeros_like(mixing, dtype=padded.dtype)
     for rows, seen in _bands(y, half):
         parts = padded[:, :, seen], mu[:, :, rows], omega[:, :, rows]
         _add_band_gradients(
-            *(grad[:, :, rows], *parts, atoms, mixing),
+            *(grad[:, :, rows].to(padded.dtype), *parts, atoms, mixing),
             None if d_padded is None else d_padded[:, :, seen],
             *(d_mu[:, :, rows], d_omega[:, :, rows], d_atoms, d_mixing),
         )
-    d_y = F.pad(d_padded, [-half] * 4) if needs_y else None
+    d_y = F.pad(d_padded, [-half] * 4).to(y.dtype) if needs_y else None
+    d_atoms = [d.to(v.dtype) for d, v in zip(d_atoms, atoms, strict=True)]
+    d_mixing = None if mixing is None else d_mixing.to(mixing.dtype)
     return d_y, d_mu, d_omega, d_atoms, d_mixing
 
 
@@ -150,6 +153,10 @@ def _cropped(y: Tensor, spare: int) -> Tensor:
     return y[..., spare : height - spare, spare : width - spare]
 
 
+def _wide(t: Tensor) -> torch.dtype:
+    return torch.promote_types(t.dtype, torch.float32)
+
+
 def _largest_half(atoms: list[Tensor]) -> int:
     return max(v.shape[-1] for v in atoms) // 2
 
@@ -157,7 +164,7 @@ def _largest_half(atoms: list[Tensor]) -> int:
 def _bands(y: Tensor, half: int) -> Iterator[tuple[slice, slice]]:
     """Rows of every band, and of the padded image that they see."""
     batch, _, height, width = y.shape
-    count = max(1, _BAND // (batch * width))
+    count = max(1, _BAND // max(1, batch * width))
     for start in range(0, height, count):
         end = min(start + count, height)
         yield slice(start, end), slice(start, end + 2 * half)

@@ -71,11 +71,11 @@ def inverse_filter(
     The R * C * N products of a pixel exist for a few thousand pixels at a time, on a
     GPU for those of one program; gradients compute them again. Under autocast, ``y``
     and the result keep their type, so that a network in half precision leaves the image
-    exact. On a CPU, arithmetic is in the type of ``y``; on a GPU (Triton), products are
-    taken in the type of ``omega``, in TF32 if PyTorch may use it, and summed in
-    float32. What Triton cannot do (float64, old GPUs, gradients of ``y``) runs as on a
-    CPU. The first large call on a GPU tries several tiles (``triton_tiles``), unless
-    PyTorch was asked for deterministic algorithms.
+    exact. On a CPU, arithmetic is in the type of ``y``, but in float32 at least; on a
+    GPU (Triton), products are taken in the type of ``omega``, in TF32 if PyTorch may
+    use it, and summed in float32. What Triton cannot do (float64, old GPUs, gradients
+    of ``y``) runs as on a CPU. The first large call on a GPU tries several tiles
+    (``triton_tiles``), unless PyTorch was asked for deterministic algorithms.
 
     Args:
         y (Tensor): Image, (B, C, H, W), of any floating type and size.

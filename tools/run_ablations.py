@@ -245,7 +245,7 @@ def result_of(one: Variant, scores: dict[str, str]) -> dict:
     one.folder.mkdir(parents=True, exist_ok=True)
     write(settings, text)
     last = one.folder / f'iter_{one.config.train_cfg.max_iters}.pth'
-    if not last.exists():
+    if last_checkpoint(one.folder) != last.name:
         run(one, 'train.py', '--resume', '--work-dir', one.folder)
     metrics = one.folder / 'metrics.json'
     wanted = [
@@ -272,6 +272,23 @@ def result_of(one: Variant, scores: dict[str, str]) -> dict:
     )
     write(file, json.dumps(result, indent=1))
     return result
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """Name of the last checkpoint that is written completely, if any.
+
+    mmengine writes it down when the checkpoint is on disk; a kill in between leaves a
+    part of the checkpoint under its whole name.
+    """
+    file = folder / 'last_checkpoint'
+    if not file.exists():
+        return None
+    path = Path(file.read_text(encoding='utf-8').strip())
+    if not (folder / path.name).is_file():
+        # A kill while it was written, which --resume could not read either.
+        file.unlink()
+        return None
+    return path.name
 
 
 def run(

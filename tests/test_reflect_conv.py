@@ -1,3 +1,5 @@
+from importlib import import_module
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -194,3 +196,13 @@ def test_references_can_be_asked_for(monkeypatch):
     x, weight = random(1, 4, 6, 5), random(4, 4, 3, 3)
     with use_references(), pytest.raises(ZeroDivisionError):
         reflect_conv(x, weight)
+
+
+@pytest.mark.parametrize(('size', 'fast'), [((22, 23), False), ((16, 32), True)])
+def test_few_pixels_are_padded_by_a_copy(monkeypatch, size, fast):
+    module = import_module('mmagic_inik.ops.reflect_conv')
+    monkeypatch.setattr(module, '_LEAST_PIXELS', 512)
+    x, weight = random(1, 2, *size), random(3, 2, 3, 3, seed=1)
+    out = reflect_conv(x, weight)
+    assert ('RingCorrected' in type(out.grad_fn).__name__) == fast
+    torch.testing.assert_close(out, reflect_conv_reference(x, weight))

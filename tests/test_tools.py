@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -285,6 +286,10 @@ def finish(process):
     return output
 
 
+def _text(path):
+    return path.read_text() if path.exists() else ''
+
+
 def test_two_processes_survive_a_kill_and_agree(data, tmp_path):
     config, work = tmp_path / 'config.py', tmp_path / 'work'
     config.write_text(
@@ -297,14 +302,18 @@ def test_two_processes_survive_a_kill_and_agree(data, tmp_path):
     arguments = [config, 2, '--work-dir', work]
     process = start_distributed('dist_train.sh', *arguments, *short(data, 100_000))
     deadline = time.monotonic() + 120
-    while not (work / 'iter_4.pth').exists() and process.poll() is None:
+    # Written when the checkpoint is on disk, which has its name before that.
+    pointer, done = work / 'last_checkpoint', 0
+    while done < 4 and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.2)
+        named = re.search(r'iter_(\d+)\.pth$', _text(pointer))
+        done = int(named[1]) if named else 0
     assert process.poll() is None, process.stdout.read()[-3000:]
     # The ranks must go with the launcher, or the wait below would never end.
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=20)
-    done = int((work / 'last_checkpoint').read_text().split('iter_')[1].split('.')[0])
+    done = int(re.search(r'iter_(\d+)\.pth$', _text(pointer))[1])
     assert not (work / 'rank0.txt').exists()
 
     end = done + 10

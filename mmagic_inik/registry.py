@@ -21,6 +21,7 @@ _LOCATIONS = {
     'MODELS': (
         'models',
         'models.restorer',
+        'models.peers.ifan_training',
         'models.peers.jdrl',
         'models.peers.training',
         'losses',

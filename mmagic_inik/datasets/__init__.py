@@ -1,6 +1,7 @@
 """Data sets of defocused photographs, registered in MMagic's DATASETS."""
 
 from ..photos import photo_size, read_photo
+from .augmentation import SharedGrey, SharedNoise, SharedShrink, StackViews
 from .defocus_pairs import DefocusPairDataset, LoadDefocusPair
 from .sampling import RepeatingSampler
 from .sharp_photos import LoadSharpPhoto, SharpPhotoDataset
@@ -11,7 +12,11 @@ __all__ = [
     'LoadDefocusPair',
     'LoadSharpPhoto',
     'RepeatingSampler',
+    'SharedGrey',
+    'SharedNoise',
+    'SharedShrink',
     'SharpPhotoDataset',
+    'StackViews',
     'SyntheticDefocus',
     'photo_size',
     'read_photo',

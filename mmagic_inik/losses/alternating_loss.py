@@ -17,7 +17,7 @@ class AlternatingLoss(nn.Module):
     """One loss, and from an epoch on every other half of a period a second one.
 
     NRKNet's schedule: the second holds in epochs e ≥ ``start`` with
-    e mod ``period`` > ``period`` / 2.
+    e mod ``period`` > ``period`` / 2. GKMNet's: with e mod ``period`` < ``period`` / 2.
 
     Args:
         first (dict | nn.Module): (predictions, target) → dict of named losses.
@@ -25,6 +25,8 @@ class AlternatingLoss(nn.Module):
         start (int): Epoch, see above.
         period (int): Epochs, see above.
         epoch_iters (int): Iterations of an epoch.
+        second_half (bool): Which half of a period the second holds in.
+            Default: True, the later one.
 
     Raises:
         ValueError: If ``period`` or ``epoch_iters`` is not positive.
@@ -37,6 +39,7 @@ class AlternatingLoss(nn.Module):
         start: int,
         period: int,
         epoch_iters: int,
+        second_half: bool = True,
     ) -> None:
         super().__init__()
         if min(period, epoch_iters) < 1:
@@ -51,6 +54,7 @@ class AlternatingLoss(nn.Module):
         self.start = start
         self.period = period
         self.epoch_iters = epoch_iters
+        self.second_half = second_half
 
     def forward(self, preds: list[Tensor], target: Tensor) -> dict[str, Tensor]:
         """Compare predictions with the target by the loss whose turn it is.
@@ -63,5 +67,7 @@ class AlternatingLoss(nn.Module):
             dict[str, Tensor]: What the loss returns.
         """
         epoch = iterations_done() // self.epoch_iters
-        turn = epoch >= self.start and 2 * (epoch % self.period) > self.period
-        return (self.second if turn else self.first)(preds, target)
+        passed = 2 * (epoch % self.period) - self.period
+        turn = passed > 0 if self.second_half else passed < 0
+        chosen = self.second if turn and epoch >= self.start else self.first
+        return chosen(preds, target)

@@ -18,6 +18,8 @@ class MultiScaleLoss(nn.Module):
             so that a derived config or ``--cfg-options`` can drop a term.
         scale_weights (Sequence[float], optional): Factors of the predictions, finest
             first. Default: None, all one.
+        antialias (bool): Whether targets are reduced by a filter that widens with the
+            reduction, as PIL's. Default: False.
 
     Raises:
         ValueError: If no loss is left; at a call, if there are not as many predictions
@@ -35,6 +37,7 @@ class MultiScaleLoss(nn.Module):
         self,
         losses: dict[str, dict | nn.Module | None],
         scale_weights: Sequence[float] | None = None,
+        antialias: bool = False,
     ) -> None:
         super().__init__()
         self.losses = nn.ModuleDict(
@@ -45,6 +48,7 @@ class MultiScaleLoss(nn.Module):
             }
         )
         self.scale_weights = scale_weights
+        self.antialias = antialias
         if not self.losses:
             raise ValueError(f'losses must name at least one loss, got {losses}')
 
@@ -62,7 +66,11 @@ class MultiScaleLoss(nn.Module):
             target
             if pred.shape[-2:] == target.shape[-2:]
             else F.interpolate(
-                target, pred.shape[-2:], mode='bilinear', align_corners=False
+                target,
+                pred.shape[-2:],
+                mode='bilinear',
+                align_corners=False,
+                antialias=self.antialias,
             )
             for pred in preds
         ]

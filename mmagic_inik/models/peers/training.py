@@ -10,6 +10,34 @@ from ..restorer import MultiScaleRestorer
 from .mdp import VIEWS
 
 
+def views_of(data_samples: DataSample, preprocessor: nn.Module) -> list[Tensor]:
+    """Left and right view of a batch, scaled as the preprocessor scales photos.
+
+    Args:
+        data_samples (DataSample): With ``left`` and ``right``, RGB as pairs are loaded.
+        preprocessor (nn.Module): MMagic's ``DataPreprocessor``.
+
+    Returns:
+        list[Tensor]: (B, 3, H, W) each.
+
+    Raises:
+        InputError: If a view is missing.
+    """
+    absent = [view for view in VIEWS if view not in data_samples]
+    if absent:
+        raise InputError(
+            f'the training data has no {" and no ".join(absent)} view; give '
+            'DefocusPairDataset views=True and data of dual pixels'
+        )
+    order = preprocessor.output_channel_order
+    views = []
+    for name in VIEWS:
+        view = getattr(data_samples, name).float()
+        view, _ = preprocessor._do_conversion(view, 'RGB', order)
+        views.append(preprocessor._do_norm(view))
+    return views
+
+
 @MODELS.register_module()
 class DualPixelRestorer(MultiScaleRestorer):
     """Trains a network that predicts the two dual-pixel views of a photo, too.
@@ -70,17 +98,9 @@ class DualPixelRestorer(MultiScaleRestorer):
         Returns:
             dict[str, Tensor]: See above.
         """
-        absent = [view for view in VIEWS if view not in data_samples]
-        if absent:
-            raise InputError(
-                f'the training data has no {" and no ".join(absent)} view; give '
-                'DefocusPairDataset views=True and data of dual pixels'
-            )
+        left_target, right_target = views_of(data_samples, self.data_preprocessor)
         views = self.generator.forward_views(inputs, **kwargs)
         left, right = (views[view] for view in VIEWS)
-        left_target, right_target = (
-            self._scaled(getattr(data_samples, view)) for view in VIEWS
-        )
         sharp_target = inputs if self.blurred_as_sharp else data_samples.gt_img
         losses = dict(
             sharp=F.mse_loss(views['sharp'], sharp_target),
@@ -92,13 +112,6 @@ class DualPixelRestorer(MultiScaleRestorer):
             f'loss_{name}': self.loss_weights[name] * loss
             for name, loss in losses.items()
         }
-
-    def _scaled(self, view: Tensor) -> Tensor:
-        """As the preprocessor scales photos and targets; pairs are loaded as RGB."""
-        preprocessor = self.data_preprocessor
-        order = preprocessor.output_channel_order
-        view, _ = preprocessor._do_conversion(view.float(), 'RGB', order)
-        return preprocessor._do_norm(view)
 
 
 @MODELS.register_module()

@@ -14,6 +14,7 @@ from torch import nn
 from ..engine import load_weights
 from ..errors import InputError
 from ..launch import find_modules_of
+from ..models.restorer import MultiScaleRestorer
 from .tables import UNTOUCHED
 
 # Networks of MMagic that fail on other sides and do not pad by themselves.
@@ -56,7 +57,7 @@ def build_contender(name: str, config: str, checkpoint: str, clip: bool) -> Cont
     """
     loaded = load_config(config)
     network = loaded.model
-    ours = network.type == 'MultiScaleRestorer'
+    ours = issubclass(MODELS.get(network.type), MultiScaleRestorer)
     preprocessor = network.data_preprocessor
     if preprocessor.get('output_channel_order') is None:
         preprocessor.output_channel_order = channel_order(loaded)

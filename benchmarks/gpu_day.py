@@ -212,8 +212,13 @@ STEPS: dict[str, Callable[[argparse.Namespace], dict]] = {
 
 def describe_run(device: str) -> dict:
     """All that the results depend on."""
-    versions = dict(python=platform.python_version(), cuda=torch.version.cuda)
-    for name in ('torch', 'triton', 'mmagic', 'mmcv', 'mmengine'):
+    versions = dict(
+        python=platform.python_version(),
+        # With the build, such as +cu130.
+        torch=str(torch.__version__),
+        cuda=torch.version.cuda,
+    )
+    for name in ('triton', 'mmagic', 'mmcv', 'mmengine'):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

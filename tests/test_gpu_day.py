@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmagic_inik.benchmark.origin import describe_device
 from mmagic_inik.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +54,19 @@ def trained(gpu_day, tmp_path, monkeypatch):
         return gpu_day.training(args), calls
 
     return train
+
+
+def test_rehearsal(gpu_day, tmp_path, monkeypatch):
+    steps = '--steps', 'tiles', 'profile'
+    run(gpu_day, monkeypatch, '--device', 'cpu', '--out', tmp_path, *steps)
+    results = json.loads((tmp_path / 'gpu_day.json').read_text())
+    assert results['device'] == describe_device('cpu')
+    assert results['versions']['torch'] == torch.__version__
+    found = results['steps']
+    assert found['tiles']['skipped'] == 'tiles: no CUDA device'
+    for times in (found['profile'][dtype] for dtype in ('float32', 'bfloat16')):
+        assert any('inverse_filter' in name for name in times)
+        assert all(time >= 0 for time in times.values())
 
 
 def test_training_goes_on_in_the_second_piece(trained):

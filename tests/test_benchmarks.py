@@ -413,3 +413,34 @@ def test_groups_of_scenes(monkeypatch):
         'all blurred': [0, 1, 2, 3],
         'in focus': [4],
     }
+
+
+def test_kodak_is_rendered_anew_for_the_shipped_weights(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    import shipped_weights
+
+    blurred = tmp_path / 'work' / 'kodak24_blurred'
+    blurred.mkdir(parents=True)
+    (blurred / 'old.png').write_bytes(b'of a former renderer')
+    commands = []
+
+    def run(*command):
+        commands.append([str(part) for part in command])
+        assert not (blurred / 'old.png').exists()
+        results = tmp_path / 'work' / 'results'
+        results.mkdir(exist_ok=True)
+        for name in ('table.md', 'table.csv'):
+            (results / name).write_text(name)
+
+    monkeypatch.setattr(shipped_weights, 'run', run)
+    monkeypatch.setattr(shipped_weights, 'RESULTS', tmp_path / 'shipped')
+    arguments = ['shipped_weights', tmp_path / 'data', '--lpips-weights', 'a.pth']
+    arguments += ['--work-dir', tmp_path / 'work']
+    monkeypatch.setattr('sys.argv', list(map(str, arguments)))
+    shipped_weights.main()
+    assert [command[0] for command in commands] == [
+        'tools/render_defocus.py',
+        'tools/benchmark_quality.py',
+    ]
+    assert str(blurred) in commands[0]
+    assert (tmp_path / 'shipped.md').read_text() == 'table.md'

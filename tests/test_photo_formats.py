@@ -243,3 +243,12 @@ def test_check_dataset_names_them(tmp_path, extension):
     (photo,) = check_pair((path, None)).photos
     name = {'heic': 'HEIC', 'avif': 'AVIF', 'jxl': 'JPEG XL'}[extension]
     assert (photo.kind, photo.size) == (f'{name} 8-bit', '96x64')
+
+
+@pytest.mark.parametrize('xmp', [b'', XMP], ids=['without XMP', 'with XMP'])
+def test_xmp_of_jpeg_xl_is_not_lost_without_a_word(tmp_path, xmp):
+    pytest.importorskip('pillow_jxl', reason='needs the extra formats')
+    path = tmp_path / 'a.jxl'
+    options = dict(exif=exif(), xmp=xmp) if xmp else dict(exif=exif())
+    save(path, blocks(), **options)
+    assert any('XMP is left out' in r for r in open_photo(path).remarks) == bool(xmp)

@@ -56,16 +56,39 @@ def encoder_options(image: Image.Image, data: bytes) -> tuple[dict, list[str]]:
     if image.format in ('HEIF', 'JXL') and 'exif' in options:
         options['exif'] = upright_exif(options['exif'])
     if image.format == 'JXL':
-        return dict(options, lossless=True), [
+        remarks = [
             'JPEG XL does not tell its quality: written without loss'
             + ('' if image.mode == 'I;16' else ', with 8 bits')
         ]
+        if _jxl_has_xmp(data):
+            remarks.append('its XMP is left out, which the library does not read')
+        return dict(options, lossless=True), remarks
     if image.format == 'HEIF':
         return _heif_options(image, options), [
             f'HEIC {lossy} {_QUALITY}',
             *_heif_losses(image),
         ]
     return {}, []
+
+
+def _jxl_has_xmp(data: bytes) -> bool:
+    """Whether a container of JPEG XL has a box of XMP, plain or compressed."""
+    start = 0
+    while start + 8 <= len(data) and data[4:8] == b'JXL ':
+        size, kind = (
+            int.from_bytes(data[start : start + 4]),
+            data[start + 4 : start + 8],
+        )
+        head = 8
+        if size == 1:
+            size, head = int.from_bytes(data[start + 8 : start + 16]), 16
+        inner = data[start + head : start + head + 4]
+        if kind == b'xml ' or (kind == b'brob' and inner == b'xml '):
+            return True
+        if size < head:  # the last one, to the end of the file
+            break
+        start += size
+    return False
 
 
 def tiff_options(compression: str, kept: int) -> tuple[dict, list[str]]:

@@ -21,8 +21,8 @@ from ..benchmark.measuring import memory_of, resident
 MEASURED = 256
 # Bytes, where the system does not tell how much is free.
 UNKNOWN_FREE = 4e9
-# Bytes per pixel, where what a network takes cannot be measured: twice what the largest
-# network of configs/ takes.
+# Bytes per pixel, where what a network takes cannot be measured: a guess on the safe
+# side, about five times what the shipped network takes.
 UNKNOWN_PER_PIXEL = 24_000.0
 _CGROUPS = Path('/sys/fs/cgroup')
 _PROCESS = Path('/proc/self')

@@ -79,6 +79,21 @@ def test_the_same_command_goes_on_after_an_interruption(run, state, tmp_path):
     assert run('w', 12, moved) == (1, 12)
 
 
+def test_a_state_kept_of_the_same_training_does_not_turn_it_back(run, state, tmp_path):
+    run('w', 6, state)
+    kept = shutil.copy(tmp_path / 'w' / 'iter_6.pth', tmp_path / 'kept.pth')
+    run('w', 8, state)
+    # What it is now goes on, and its origin stays known.
+    assert run('w', 10, kept) == (2, 10)
+    assert run('w', 11, state) == (1, 11)
+    # Elsewhere the kept state is where it begins.
+    assert run('elsewhere', 8, kept) == (2, 8)
+    # A state that is further than this training is wanted.
+    further = shutil.copy(tmp_path / 'w' / 'iter_11.pth', tmp_path / 'further.pth')
+    run('behind', 5, state)
+    assert run('behind', 12, further) == (1, 12)
+
+
 def test_mmengine_would_drop_what_was_trained(run, state):
     """What the hook is for; were it otherwise in mmengine, it could go."""
     run('w', 6, state, hooks=HOOKS[1:])
@@ -125,4 +140,4 @@ def test_with_what_a_run_began_is_kept_and_said(run, state, tmp_path):
     assert len(content['meta']['began_with']) == 64
     run('w', 6, state)
     logs = ''.join(p.read_text() for p in (tmp_path / 'w').glob('*/*.log'))
-    assert 'state.pth and goes on; name another --work-dir to begin' in logs
+    assert 'state.pth has become and goes on; name another --work-dir to begin' in logs

@@ -73,7 +73,8 @@ class RepeatableResumeHook(Hook):
 
     ``--resume`` with ``load_from=STATE`` begins where STATE ended. mmengine would do so
     at every repetition and drop what has been trained since. With this hook a run goes
-    on from the newest checkpoint in its work directory, if that began with this STATE.
+    on from the newest checkpoint in its work directory, if that began with this STATE,
+    or if STATE has been kept of that same training since and is no further.
     """
 
     def __init__(self) -> None:
@@ -93,12 +94,18 @@ class RepeatableResumeHook(Hook):
         newest = _newest(runner)
         if not runner._resume or newest is None or Path(newest).samefile(state):
             return
-        meta = load_checkpoint_file(newest, 'cpu').get('meta')
-        if isinstance(meta, dict) and meta.get('began_with') == self._began_with:
+        meta = _meta(newest)
+        origin = meta.get('began_with')
+        if origin != self._began_with and origin is not None:
+            kept = _meta(str(state))
+            if kept.get('began_with') == origin and kept['iter'] <= meta['iter']:
+                # STATE is of this training's past.
+                self._began_with = origin
+        if origin == self._began_with:
             runner._load_from = None
             print_log(
-                f'{newest} began with {state} and goes on; name another --work-dir to '
-                'begin with it again',
+                f'{newest} is what {state} has become and goes on; name another '
+                '--work-dir to begin with that again',
                 'current',
             )
         else:
@@ -117,6 +124,12 @@ class RepeatableResumeHook(Hook):
         """Note in a checkpoint with what its run began."""
         if self._began_with is not None:
             checkpoint['meta']['began_with'] = self._began_with
+
+
+def _meta(path: str) -> dict:
+    """``meta`` of a checkpoint; empty where it has none."""
+    meta = load_checkpoint_file(path, 'cpu').get('meta')
+    return meta if isinstance(meta, dict) else {}
 
 
 def _newest(runner: Runner) -> str | None:

@@ -19,6 +19,7 @@ from statistics import median
 import numpy as np
 from held_out import groups, psnr, restored, scenes
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from overlap import load
 from straightforward import JOBS, Case
@@ -150,6 +151,8 @@ def main() -> None:
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/designs'))
     parser.add_argument('--out', type=Path, default=RESULTS)
     args = parser.parse_args()
+    # The table alone is printed, not what the data sets tell.
+    MMLogger.get_instance('designs', log_level='ERROR')
     init_default_scope('mmagic')
     folder = args.work_dir.resolve()
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ import torch
 from mmagic.models.archs import SpatialTemporalEnsemble
 from mmagic.registry import DATASETS
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
@@ -80,6 +81,8 @@ def main() -> None:
     parser.add_argument('checkpoints', nargs='+', metavar='checkpoint')
     parser.add_argument('--self-ensemble', action='store_true')
     args = parser.parse_args()
+    # The table alone is printed, not what the data sets tell.
+    MMLogger.get_instance('held_out', log_level='ERROR')
     init_default_scope('mmagic')
     try:
         networks = [load_restorer(args.config, path) for path in args.checkpoints]

@@ -378,7 +378,7 @@ def test_gains_on_held_out_scenes(tmp_path, monkeypatch, capsys):
     # The one photo that is kept from training, in focus.
     camera = Config.fromfile(config).val_dataloader.dataset.pipeline[1].to_dict()
     camera |= dict(type='SyntheticDefocus', crop_size=256, seed=8, in_focus=1)
-    scene = TRANSFORMS.build(camera)(dict(gt=data.chelsea(), sample_idx=0))
+    scene = TRANSFORMS.build(camera)(dict(gt=data.coffee(), sample_idx=0))
     image, target = (scene[key] / np.float32(255) for key in ('img', 'gt'))
     after = restore(image, load_restorer())
     scores = [peak_signal_noise_ratio(target, x, data_range=1) for x in (image, after)]

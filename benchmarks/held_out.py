@@ -28,9 +28,9 @@ from mmagic_inik.restoration import load_restorer
 BORDERS = 24, 28, 33
 # Larger crops than those of training: less of what the network looks at is mirrored.
 RENDERED = (
-    dict(crop_size=256, seed=7, in_focus=0),
-    dict(crop_size=256, seed=9, in_focus=0),
-    dict(crop_size=256, seed=8, in_focus=1),
+    dict(crop_size=256, seed=7, in_focus=0, soft_in_focus=0),
+    dict(crop_size=256, seed=9, in_focus=0, soft_in_focus=0),
+    dict(crop_size=256, seed=8, in_focus=1, soft_in_focus=0),
 )
 
 

@@ -9,10 +9,13 @@ if not torch.cuda.is_available():
     # Triton reads this when it is imported, and runs kernels on CPU tensors then.
     os.environ['TRITON_INTERPRET'] = '1'
 
+from mmengine.config import DictAction
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.runner import CheckpointLoader
 
 import mmagic_inik  # noqa: F401
+from mmagic_inik import data_variables
 
 # Tests run on two processes; threads of tiny convolutions would wait for one another.
 torch.set_num_threads(1)
@@ -26,6 +29,17 @@ def mmagic_scope():
     init_default_scope('mmagic')
     # The tools set variables for their process, which here is the tests'.
     with mock.patch.dict(os.environ):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def mmengine_as_it_was(monkeypatch):
+    """What the tools change of mmengine for their process ends with the test."""
+    # Setting what is there lets monkeypatch put it back.
+    monkeypatch.setattr(CheckpointLoader, '_schemes', CheckpointLoader._schemes.copy())
+    for name in ('__call__', '_parse_iterable'):
+        monkeypatch.setattr(DictAction, name, DictAction.__dict__[name])
+    with mock.patch.dict(data_variables._scope):
         yield
 
 

@@ -28,7 +28,15 @@ model = dict(
 
 # Photos reduced at random are sharper, and many of one. A fifth of the scenes is in
 # focus, half of them soft of themselves: there is nothing to undo.
-scenes = dict(max_radius=10, scale=(0.4, 1.0), in_focus=0.2, soft_in_focus=0.5)
+# How wide, soft and dark real ones are: benchmarks/results/renderer_spectra.md.
+scenes = dict(
+    max_radius=16,
+    scale=(0.4, 1.0),
+    softness=0.9,
+    exposure=(0.25, 1.0),
+    in_focus=0.2,
+    soft_in_focus=0.5,
+)
 _base_.train_dataloader.dataset.pipeline[1].update(scenes, crop_size=128)
 _base_.val_dataloader.dataset.pipeline[1].update(scenes)
 train_dataloader = dict(num_workers=1, dataset=_base_.train_dataloader.dataset)

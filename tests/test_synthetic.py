@@ -401,10 +401,39 @@ def test_fringes_change_the_radius_of_red_and_blue():
     assert np.abs(np.corrcoef(ratios.T)[0, 1]) < 0.7
 
 
+def test_exposure_darkens_target_and_input_alike():
+    image = np.full((50, 50, 3), 200, np.uint8)
+    factors = []
+    for index in range(60):
+        result = sample(index, image, **PLAIN, crop_size=32, exposure=(0.25, 0.8))
+        assert np.ptp(result['gt']) == 0
+        np.testing.assert_array_equal(result['img'], result['gt'])
+        factors.append(linear(float(result['gt'][0, 0, 0])) / linear(200.0))
+    assert 0.24 < min(factors) < 0.3
+    assert 0.7 < max(factors) < 0.81
+
+
+def test_softness_is_that_of_the_target_too():
+    # Stripes of four pixels: a Gaussian leaves exp(-2 π² σ² / 16) of their contrast.
+    image = np.full((64, 64, 3), 100, np.uint8)
+    image[:, ::4] = image[:, 1::4] = 140
+    options = dict(PLAIN, crop_size=32, in_focus=1, psfs=['disc'])
+    contrasts = []
+    for index in range(60):
+        result = sample(index, image, **options, softness=1.5)
+        np.testing.assert_allclose(result['img'], 1.0 * result['gt'], atol=1)
+        contrasts.append(np.ptp(result['gt'][8:-8, 8:-8]) / 40)
+    assert max(contrasts) == 1
+    least = np.exp(-2 * np.pi**2 * 1.5**2 / 16)
+    assert least < min(contrasts) < 3 * least
+    assert 0.2 < np.mean(np.array(contrasts) < 0.6) < 0.8
+
+
 @pytest.mark.parametrize('value', [0, 119, 255])
 def test_uniform_photographs_stay_uniform_with_all_options(value):
     image = np.full((50, 50, 3), value, np.uint8)
     options = dict(scale=(0.4, 1), fringes=0.1, in_focus=0.5, soft_in_focus=0.5)
+    options['softness'] = 0.9
     for index in range(10):
         for depth in (None, depth_map(50, 50)):
             plain = dict(PLAIN, max_cutouts=3, highlights=4)
@@ -534,6 +563,9 @@ def test_in_mmagics_pipeline():
         ('scale', (0, 1)),
         ('scale', (0.8, 0.5)),
         ('scale', (0.5, 1.1)),
+        ('softness', -0.1),
+        ('exposure', (0, 1)),
+        ('exposure', (0.5, 1.1)),
         ('gain', (0, 1)),
         ('gain', (1.1, 0.9)),
         ('color_gain', -0.1),

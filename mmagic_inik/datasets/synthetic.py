@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
@@ -24,6 +25,8 @@ from .tone import add_noise, compress, linear_to_srgb, srgb_to_linear
 
 # In one over metres: from 50 m to 0.4 m.
 _FARTHEST, _NEAREST = 0.02, 2.5
+# Standard deviation of a Gaussian in pixels; below it neighbours get hardly any light.
+_LEAST_SIGMA = 0.2
 # Linear light of what rounds to white.
 _WHITE = float(srgb_to_linear(np.array(254.5)))
 
@@ -60,6 +63,12 @@ class SyntheticDefocus(BaseTransform):
         psfs (Sequence[str]): Families of point spread functions, drawn evenly, see
             :func:`random_aperture`. Default: all.
         max_cutouts (int): Most things in front of the background. Default: 3.
+        softness (float): Largest standard deviation in pixels of the Gaussian that
+            softens the photograph itself, target and input alike, as lenses do that are
+            stopped down; each scene draws its own, evenly from 0. Default: 0.
+        exposure (Sequence[float], optional): Two factors up to 1, between which the one
+            is drawn by which a scene is darker than the photograph, target and input
+            alike, in linear light. Default: None, as it is.
         highlights (float): What clipped white may have been, as a multiple of white;
             1: nothing brighter than white. Default: 4.
         gain (Sequence[float], optional): Two factors, between which the one is drawn by
@@ -89,6 +98,8 @@ class SyntheticDefocus(BaseTransform):
         fringes: float = 0.0,
         psfs: Sequence[str] = PSFS,
         max_cutouts: int = 3,
+        softness: float = 0.0,
+        exposure: Sequence[float] | None = None,
         highlights: float = 4.0,
         gain: Sequence[float] | None = None,
         color_gain: float = 0.0,
@@ -105,6 +116,8 @@ class SyntheticDefocus(BaseTransform):
             raise ValueError(f'psfs must be some of {PSFS}, got {tuple(psfs)}')
         if max_cutouts < 0:
             raise ValueError(f'max_cutouts must not be negative, got {max_cutouts}')
+        if softness < 0:
+            raise ValueError(f'softness must not be negative, got {softness}')
         if highlights < 1:
             raise ValueError(f'highlights must be at least 1, got {highlights}')
         if min(shot_noise, read_noise) < 0:
@@ -124,6 +137,7 @@ class SyntheticDefocus(BaseTransform):
         _check_share('fringes', fringes)
         _check_share('color_gain', color_gain)
         _check_range('scale', scale, 0, 1)
+        _check_range('exposure', exposure, 0, 1)
         _check_range('gain', gain, 0, math.inf)
         _check_range('jpeg_quality', jpeg_quality, 0, 100)
         self.crop_size = crop_size
@@ -134,6 +148,8 @@ class SyntheticDefocus(BaseTransform):
         self.fringes = fringes
         self.psfs = tuple(psfs)
         self.max_cutouts = max_cutouts
+        self.softness = softness
+        self.exposure = exposure
         self.highlights = highlights
         self.gain = gain
         self.color_gain = color_gain
@@ -183,6 +199,7 @@ class SyntheticDefocus(BaseTransform):
             layers = layers_from_depth(
                 color, random_lens(random, [depth], radius).radius(depth)
             )
+        layers = self._photographed(random, layers)
         height, width = (side - 2 * margin for side in window.size)
         inner = slice(margin, margin + height), slice(margin, margin + width)
         sharp, coc = compose(layers)
@@ -245,6 +262,21 @@ class SyntheticDefocus(BaseTransform):
             if alpha.any():
                 layers.append(Layer(other, lens.radius(depth), alpha))
         return layers
+
+    def _photographed(self, random: Generator, layers: list[Layer]) -> list[Layer]:
+        """Layers as soft and as dark as another photograph would have them."""
+        exposure, sigma = 1.0, 0.0
+        if self.exposure is not None:
+            exposure = random.uniform(*self.exposure)
+        if self.softness:
+            sigma = self.softness * random.random()
+        changed = []
+        for layer in layers:
+            color = layer.color * np.float32(exposure) if exposure < 1 else layer.color
+            if sigma > _LEAST_SIGMA:
+                color = cv2.GaussianBlur(color, None, sigma)
+            changed.append(layer._replace(color=color))
+        return changed
 
     def _render(
         self,

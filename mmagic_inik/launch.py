@@ -5,17 +5,15 @@ whole, a config can name classes in files beside it, and what a user can mend is
 one sentence.
 """
 
-import ctypes
+import argparse
 import importlib.util
 import os
 import re
-import signal
 import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _NOT_DATA_ALONE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 _CONFIGS = ('.py', '.yml', '.yaml', '.json')
 
@@ -37,6 +35,7 @@ def run_tool(script: str) -> None:
 
     from .data_variables import reach_data_sets_of_every_config
     from .errors import InputError
+    from .processes import end_with_launcher
 
     keep_paths_whole()
     reach_data_sets_of_every_config()
@@ -45,17 +44,43 @@ def run_tool(script: str) -> None:
     try:
         if 'TORCHELASTIC_RUN_ID' in os.environ:
             end_with_launcher()
-            _join_cpu_group()
         # As MMagic understands the command line, so that no option is taken for it.
-        config = tool.parse_args().config
-        _check_config(config)
-        find_modules_of(config)
-        tool.main()
-        _leave_group()
+        args = tool.parse_args()
+        _check_config(args.config)
+        find_modules_of(args.config)
+        if args.launcher == 'none':
+            tool.main()
+        else:
+            _run_with_others(tool, args)
     except InputError as error:
         # A data loader's worker wraps the sentence in its traceback.
         sentence = str(error).rsplit(f'{InputError.__name__}: ', 1)[-1].strip()
         sys.exit(f'{script.removesuffix(".py")}: {sentence}')
+
+
+def _run_with_others(tool: ModuleType, args: argparse.Namespace) -> None:
+    """Run one of several processes.
+
+    Raises:
+        InputError: If one of the others is lost.
+    """
+    from mmengine.config import Config
+
+    from . import processes
+
+    config = Config.fromfile(args.config)
+    config.merge_from_dict(args.cfg_options or {})
+    config.work_dir = args.work_dir or config.get(
+        'work_dir', f'work_dirs/{Path(args.config).stem}'
+    )
+    with processes.say_if_others_are_lost(config, resumable=hasattr(args, 'resume')):
+        if args.launcher == 'slurm':
+            processes.take_rank_from_slurm()
+        # MMEngine's option, which it heeds itself on GPUs.
+        options = config.get('env_cfg', {}).get('dist_cfg', {})
+        processes.join_cpu_group(options.get('timeout'))
+        tool.main()
+        processes.leave_group()
 
 
 def _load_data_alone() -> None:
@@ -113,11 +138,12 @@ def find_modules_of(config: str | None) -> None:
             sys.path.append(folder)
 
 
-def check_device(device: str | None) -> str:
+def check_device(device: str | None, option: str = '--device') -> str:
     """Refuse a device that PyTorch cannot use here.
 
     Args:
         device (str, optional): As after ``--device``. None: choose one.
+        option (str): What the message calls it. Default: ``'--device'``.
 
     Returns:
         str: The same; of None, ``'cuda'`` where there is a GPU, else ``'cpu'``.
@@ -135,7 +161,7 @@ def check_device(device: str | None) -> str:
         torch.empty(0, device=device)
     except (AssertionError, RuntimeError) as error:
         raise InputError(
-            f'--device {device} cannot be used ({str(error).splitlines()[0]}); give '
+            f'{option} {device} cannot be used ({str(error).splitlines()[0]}); give '
             'cpu, or cuda where there is a GPU'
         ) from error
     return device
@@ -167,33 +193,3 @@ def keep_paths_whole() -> None:
 
     DictAction._parse_iterable = staticmethod(parse_unless_path)
     DictAction.__call__ = call_unless_layout
-
-
-def end_with_launcher() -> None:
-    """Do not outlive torchrun, whose kill would leave the ranks writing on."""
-    if sys.platform == 'linux':
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _join_cpu_group() -> None:
-    """Without a GPU, form torchrun's process group with gloo.
-
-    mmengine would call ``torch.cuda.set_device`` for every rank.
-    """
-    import torch
-
-    if not torch.cuda.is_available():
-        torch.distributed.init_process_group('gloo')
-
-
-def _leave_group() -> None:
-    """End a distributed run together.
-
-    A rank that leaves while others still talk to it may abort in gloo's threads, and
-    torchrun would then call the whole run failed.
-    """
-    import torch
-
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()

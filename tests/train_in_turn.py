@@ -10,15 +10,15 @@ from pathlib import Path
 
 import torch
 
-from mmagic_inik import launch
+from mmagic_inik import launch, processes
 
 
 def main():
     lines, *launcher = sys.argv[1:]
-    launch._join_cpu_group()
+    processes.join_cpu_group()
     # The group outlives a run; the ranks meet where it would have ended.
-    launch._join_cpu_group = lambda: None
-    leave, launch._leave_group = launch._leave_group, torch.distributed.barrier
+    processes.join_cpu_group = lambda timeout: None
+    leave, processes.leave_group = processes.leave_group, torch.distributed.barrier
     for line in json.loads(Path(lines).read_text()):
         sys.argv[1:] = line + launcher
         launch.run_tool('train.py')

@@ -30,7 +30,8 @@ from mmagic_inik.benchmark.origin import describe_commit, describe_device
 from mmagic_inik.engine import load_checkpoint_file, spread_data_options
 from mmagic_inik.errors import InputError
 from mmagic_inik.evaluation.image_quality import format_score
-from mmagic_inik.launch import end_with_launcher, keep_paths_whole
+from mmagic_inik.launch import keep_paths_whole
+from mmagic_inik.processes import end_with_launcher
 
 TOOLS = Path(__file__).resolve().parent
 DEMO = TOOLS.parent / 'configs' / 'iniknet_demo.py'

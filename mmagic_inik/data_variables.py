@@ -88,7 +88,15 @@ def _data_sets(config: dict) -> Iterator[tuple[str, dict]]:
             waiting += [(f'{place}.{n}', value) for n, value in enumerate(node)]
 
 
-def _is_ours(config: Config) -> bool:
+def imports_this_package(config: Config) -> bool:
+    """Whether a config is for our parts, by its ``custom_imports``.
+
+    Args:
+        config (Config): Any.
+
+    Returns:
+        bool: True if it imports this package, or a module of it.
+    """
     imports = (config.get('custom_imports') or {}).get('imports') or []
     imports = [imports] if isinstance(imports, str) else imports
     return any(name.split('.')[0] == __name__.split('.')[0] for name in imports)
@@ -99,7 +107,7 @@ def _let_merges_spread() -> None:
 
     @functools.wraps(merge)
     def merge_from_dict(self, options: dict, *args, **kwargs) -> None:
-        if _scope['every_config'] or _is_ours(self):
+        if _scope['every_config'] or imports_this_package(self):
             options = spread_data_options(self, options)
         return merge(self, options, *args, **kwargs)
 

@@ -140,8 +140,16 @@ def _let_options_reach_data_sets(config: ModuleType) -> None:
     import_module(f'{__package__}.data_variables')
 
 
-# MMagic's train.py overrides a config before it asks the registries for anything.
-_CONNECTIONS = {_MMAGIC: _connect, 'mmengine.config': _let_options_reach_data_sets}
+def _register_inferencer(api: ModuleType) -> None:
+    import_module(f'{__package__}.mmagic_api').register(api)
+
+
+_CONNECTIONS = {
+    _MMAGIC: _connect,
+    # MMagic's train.py overrides a config before it asks the registries for anything.
+    'mmengine.config': _let_options_reach_data_sets,
+    'mmagic.apis.mmagic_inferencer': _register_inferencer,
+}
 
 
 def connect() -> None:

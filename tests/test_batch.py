@@ -11,7 +11,7 @@ from torch import nn
 
 from mmagic_inik.errors import InputError
 from mmagic_inik.models import Restorer
-from mmagic_inik.restoration import batch, make_plan, restore_all
+from mmagic_inik.restoration import batch, encoding, make_plan, restore_all
 
 
 class Picky(nn.Module):
@@ -113,7 +113,7 @@ def test_a_file_system_that_keeps_no_permissions(
     def refuse(source, target):
         raise PermissionError(1, 'Operation not permitted')
 
-    monkeypatch.setattr(batch.write_whole.__globals__['shutil'], 'copystat', refuse)
+    monkeypatch.setattr(encoding.shutil, 'copystat', refuse)
     assert run(photos[:1], restorer, tmp_path / 'out') == 1
     assert 'its time and permissions cannot be kept there.' in capsys.readouterr().err
     with Image.open(tmp_path / 'out' / '1.png') as image:

@@ -104,12 +104,14 @@ def test_nothing_heavy_is_imported_early(program):
     assert ended.stdout.splitlines()[-1] == 'set()'
 
 
-@pytest.mark.parametrize('first', ['mmagic_inik', 'mmagic.registry'])
-def test_mmagics_registries_know_our_parts_in_either_order(first):
+@pytest.mark.parametrize('first', ['mmagic_inik', 'mmagic.apis'])
+def test_mmagic_knows_our_parts_in_either_order(first):
     program = f"""
 import {first}
+import mmagic.apis
 import mmagic.registry as of_mmagic
 import mmagic_inik
+assert 'iniknet' in mmagic.apis.MMagicInferencer.inference_supported_models
 found = of_mmagic.MODELS.get('INIKNet'), of_mmagic.HOOKS.get('StrictCheckpointHook')
 from mmagic_inik.models import INIKNet
 assert found[0] is INIKNet

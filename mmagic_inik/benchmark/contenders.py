@@ -1,5 +1,6 @@
 """Networks of a benchmark: INIKNet's, MMagic's own, and doing nothing."""
 
+import copy
 import hashlib
 import json
 from pathlib import Path
@@ -37,7 +38,9 @@ class Contender(NamedTuple):
     remark: str
 
 
-def build_contender(name: str, config: str, checkpoint: str, clip: bool) -> Contender:
+def build_contender(
+    name: str, config: str | Config, checkpoint: str, clip: bool
+) -> Contender:
     """Build a network and load its weights, all of them.
 
     A network that is not ours gets the order of colours that its own test pipeline
@@ -45,7 +48,7 @@ def build_contender(name: str, config: str, checkpoint: str, clip: bool) -> Cont
 
     Args:
         name (str): As the user calls it.
-        config (str): Path, or one of MMagic's configs behind ``mmagic::``.
+        config (str | Config): As for :func:`load_config`.
         checkpoint (str): Path.
         clip (bool): Whether predictions may be clipped; if not, our models are told.
 
@@ -74,8 +77,9 @@ def build_contender(name: str, config: str, checkpoint: str, clip: bool) -> Cont
     divisor = module.size_divisor if ours else divisor
     sides = f', sides reflected to multiples of {divisor} and cropped back'
     remark = (
-        f'{name}: {config} with {Path(checkpoint).name} (sha256 {digest[:12]}), gets '
-        f'{preprocessor.output_channel_order}' + (sides if divisor else '')
+        f'{name}: {_name_of(config)} with {Path(checkpoint).name} (sha256 '
+        f'{digest[:12]}), gets {preprocessor.output_channel_order}'
+        + (sides if divisor else '')
     )
     return Contender(name, module, text + digest, remark)
 
@@ -105,11 +109,12 @@ def untouched_input() -> Contender:
     return Contender(UNTOUCHED, module.eval(), 'input', '')
 
 
-def load_config(name: str) -> Config:
+def load_config(given: str | Config) -> Config:
     """Read a config of a restoring model.
 
     Args:
-        name (str): Path, or one of MMagic's configs behind ``mmagic::``.
+        given (str | Config): Path, or one of MMagic's configs behind ``mmagic::``; or
+            what was read of one, which stays as it is.
 
     Returns:
         Config: With ``model.generator`` and ``model.data_preprocessor``.
@@ -117,11 +122,17 @@ def load_config(name: str) -> Config:
     Raises:
         InputError: If there is none.
     """
+    name = _name_of(given)
     installed = name.startswith('mmagic::')
-    if not installed:
-        find_modules_of(name)
     try:
-        config = get_config(name) if installed else Config.fromfile(name)
+        if isinstance(given, Config):
+            find_modules_of(given.filename)
+            config = copy.deepcopy(given)
+        elif installed:
+            config = get_config(name)
+        else:
+            find_modules_of(name)
+            config = Config.fromfile(name)
     except FileNotFoundError as error:
         raise InputError(f'config {name} does not exist') from error
     model = config.get('model') or {}
@@ -130,6 +141,12 @@ def load_config(name: str) -> Config:
             f'config {name} has no model with generator and data_preprocessor; give '
             'one of a restoring network'
         )
+    return config
+
+
+def _name_of(config: str | Config) -> str:
+    if isinstance(config, Config):
+        return config.filename or 'without a file'
     return config
 
 

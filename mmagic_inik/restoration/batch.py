@@ -1,33 +1,36 @@
 """Restoring many photo files, whatever becomes of each."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from tqdm import tqdm
 
 from ..errors import InputError
 from ..models import Restorer
-from .encoding import encode_photo, write_whole
+from .encoding import write_photo
 from .jobs import Job
 from .photo_files import open_photo
 from .restoring import restore
 
 
 class PhotosBar:
-    """A progress bar in percent of all pixels, with the time left."""
+    """A progress bar in percent of all pixels, with the time left.
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    Args:
+        jobs (Sequence[Job]): Photos.
+        shown (bool): Whether there is something to be seen. Default: True.
+    """
+
+    def __init__(self, jobs: Sequence[Job], shown: bool = True) -> None:
         self._total = sum(job.pixels for job in jobs)
         self._before = 0
-        self._bar = tqdm(total=100, unit='%', mininterval=0, file=sys.stderr)
+        options = dict(mininterval=0, file=sys.stderr, disable=not shown)
+        self._bar = tqdm(total=100, unit='%', **options)
 
     def advance(self, job: Job, done: int, total: int) -> None:
         """Show that some of a photo's pieces are done."""
-        percent = 100 * (self._before + job.pixels * done / total) / self._total
-        # Never back, as when a photo is begun again with smaller pieces.
-        if int(percent) > self._bar.n:
-            self._bar.update(int(percent) - self._bar.n)
+        self._show(self._before + job.pixels * done / total)
 
     def finish(self, job: Job) -> None:
         """Leave a photo behind, restored or not."""
@@ -36,22 +39,39 @@ class PhotosBar:
         if self._before == self._total:
             self._bar.close()
 
+    def _show(self, pixels: float) -> None:
+        # Never back, as when a photo is begun again with smaller pieces.
+        forward = int(100 * pixels / self._total) - self._bar.n
+        if forward > 0:
+            self._bar.update(forward)
+
+    def say(self, sentence: object) -> None:
+        """Print above the bar, which goes on in the next line."""
+        tqdm.write(f'{sentence}.', file=sys.stderr)
+
+    def fail(self, sentence: object) -> None:
+        """Say why a photo is not restored."""
+        self.say(sentence)
+
 
 def restore_all(
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     restorer: Restorer,
     tile: int | str | None,
     overlap: int,
     dtype: str,
+    bar: PhotosBar | None = None,
 ) -> int:
     """Restore photos; what cannot be restored is reported, and the others go on.
 
     Args:
-        jobs (Sequence[Job]): Photos.
+        jobs (Iterable[Job]): Photos, a sequence if there is no ``bar``.
         restorer (Restorer): Network.
         tile (int | str, optional): As in :func:`~.restoring.restore`.
         overlap (int): Likewise.
         dtype (str): Likewise.
+        bar (PhotosBar, optional): Shows progress and prints. Default: one of these
+            photos.
 
     Returns:
         int: How many were restored.
@@ -59,23 +79,24 @@ def restore_all(
     Raises:
         InputError: If the device works no more.
     """
-    bar, count = PhotosBar(jobs), 0
+    bar = bar or PhotosBar(jobs)
+    count = 0
     for job in jobs:
         options = tile, overlap, dtype
         try:
             remarks = _restore_file(job, restorer, options, bar)
             count += 1
             if remarks:
-                _say(f'{job.photo}: {"; ".join(remarks)}')
+                bar.say(f'{job.photo}: {"; ".join(remarks)}')
         except InputError as error:
-            _say(error)
+            bar.fail(error)
         except MemoryError:
-            _say(f'{job.photo} is too large for the memory; restore it on its own')
+            bar.fail(f'{job.photo} is too large for the memory; restore it on its own')
         except (
             Exception
         ) as error:  # a network of MMagic, or a library, raises all kinds
             reason = (str(error).splitlines() or [''])[0] or type(error).__name__
-            _say(
+            bar.fail(
                 f'{job.photo} cannot be restored ({reason}); another network or --tile '
                 'may do'
             )
@@ -91,9 +112,7 @@ def _restore_file(
     photo = open_photo(job.photo)
     progress = lambda done, total: bar.advance(job, done, total)  # noqa: E731
     restored = restore(photo.pixels, restorer, *options, progress)
-    content = encode_photo(photo, restored)
-    if not write_whole(job.target, content, like=job.photo):
-        photo.remarks.append('its time and permissions cannot be kept there')
+    write_photo(photo, restored, job.target)
     return photo.remarks
 
 
@@ -107,8 +126,3 @@ def _check_still_works(restorer: torch.nn.Module, error: Exception) -> None:
             f'{device} works no more; the photos written so far are complete: start '
             'again with --device cpu, or a smaller --tile'
         ) from error
-
-
-def _say(sentence: object) -> None:
-    """Print above the bar, which goes on in the next line."""
-    tqdm.write(f'{sentence}.', file=sys.stderr)

@@ -2,15 +2,19 @@
 
 import io
 import os
+import re
 import shutil
 import struct
 import zlib
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import tifffile
 from PIL import Image, ImageFile
+from psutil import pid_exists
 
 from ..errors import InputError
 from ..orientation import as_stored
@@ -25,6 +29,8 @@ from .photo_files import Photo
 
 # As Pillow calls them → TIFF's number.
 _TIFF_COMPRESSIONS = {'raw': 1, 'tiff_lzw': 5, 'tiff_adobe_deflate': 8}
+# A file that is being written: of which, and by which process.
+_PART = re.compile(r'\.(.+)\.(\d+)\.part')
 # A PNG row as the difference to the one above.
 _PNG_UP = 2
 
@@ -66,6 +72,49 @@ def encode_photo(photo: Photo, restored: np.ndarray) -> bytes:
         ) from error
 
 
+def encode_array(pixels: np.ndarray, extension: str) -> bytes:
+    """Make a file of pixels alone.
+
+    Args:
+        pixels (np.ndarray): (H, W, 3) RGB or (H, W); uint8, uint16, or float32 in
+            [0, 1].
+        extension (str): ``'.png'``, ``'.tif'``, ``'.tiff'``, ``'.jpg'`` or ``'.jpeg'``.
+
+    Returns:
+        bytes: Content of the file, without loss but for JPEG, of quality 95.
+
+    Raises:
+        InputError: If such a file does not hold such pixels.
+    """
+    kind = pixels.dtype.name
+    if extension in ('.tif', '.tiff'):
+        return _tiff(pixels, 'raw', 'float32' if kind == 'float32' else None)
+    if extension == '.png' and kind != 'float32':
+        return _png(pixels)
+    if extension in ('.jpg', '.jpeg') and kind == 'uint8':
+        return _pillow(pixels, 'JPEG', quality=95)
+    raise InputError(
+        f'an array of {kind} is not written as {extension}; name a .tif, or for uint8 '
+        'and uint16 a .png, or for uint8 a .jpg'
+    )
+
+
+def write_photo(photo: Photo, restored: np.ndarray, target: Path) -> None:
+    """Write a photo's file with other pixels; what is not kept becomes a remark of it.
+
+    Args:
+        photo (Photo): From :func:`open_photo`.
+        restored (np.ndarray): Of shape and type of ``photo.pixels``.
+        target (Path): Where to.
+
+    Raises:
+        InputError: As :func:`encode_photo` and :func:`write_whole`.
+    """
+    content = encode_photo(photo, restored)
+    if not write_whole(target, content, like=photo.path):
+        photo.remarks.append('its time and permissions cannot be kept there')
+
+
 def write_whole(path: Path, content: bytes, like: Path | None = None) -> bool:
     """Write a file that appears complete or not at all.
 
@@ -100,6 +149,22 @@ def write_whole(path: Path, content: bytes, like: Path | None = None) -> bool:
             'that you may write to'
         ) from error
     return kept
+
+
+def remove_parts(targets: Iterable[Path]) -> None:
+    """Remove what killed processes left of files that :func:`write_whole` was writing.
+
+    Args:
+        targets (Iterable[Path]): Files that will be written; another's part is left.
+    """
+    names = defaultdict(set)
+    for target in targets:
+        names[target.parent].add(target.name)
+    for folder in filter(Path.is_dir, names):
+        for path in list(folder.iterdir()):
+            part = _PART.fullmatch(path.name)
+            if part and part[1] in names[folder] and not pid_exists(int(part[2])):
+                path.unlink(missing_ok=True)
 
 
 def _encode(photo: Photo, pixels: np.ndarray, original: bytes) -> bytes:

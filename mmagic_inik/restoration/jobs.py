@@ -46,11 +46,13 @@ class Plan:
         refused (list[InputError]): Why photos that were named, or found, cannot be
             restored.
         left_out (Counter): Files of folders that are taken for no photos, by extension.
+        done (int): How many photos have a result already, and are left.
     """
 
     jobs: list[Job] = field(default_factory=list)
     refused: list[InputError] = field(default_factory=list)
     left_out: Counter = field(default_factory=Counter)
+    done: int = 0
 
     def describe_left_out(self) -> list[str]:
         """A sentence for each extension, without a full stop."""
@@ -61,7 +63,9 @@ class Plan:
         ]
 
 
-def make_plan(given: Sequence[Path], out: Path, force: bool) -> Plan:
+def make_plan(
+    given: Sequence[Path], out: Path, force: bool, resume: bool = False
+) -> Plan:
     """Decide what goes where before anything is written.
 
     Args:
@@ -69,6 +73,8 @@ def make_plan(given: Sequence[Path], out: Path, force: bool) -> Plan:
             are meant; links are followed.
         out (Path): Output folder; what is in it already is not taken for a photo.
         force (bool): Whether files there may be replaced.
+        resume (bool): Whether photos that have a file there are done, as in a run that
+            was ended early. Default: False.
 
     Returns:
         Plan: With each photo once; a link to another photo is one of its own.
@@ -78,17 +84,19 @@ def make_plan(given: Sequence[Path], out: Path, force: bool) -> Plan:
         try:
             for photo, place in _find_photos(path, out, plan):
                 # Links unresolved: what is linked to is a photo of its own.
-                if _extension(place) in RAW_EXTENSIONS:
-                    place = place.with_suffix('.tif')
-                places.setdefault(os.path.abspath(photo), (photo, out / place))
+                target = out / place_of(place)
+                places.setdefault(os.path.abspath(photo), (photo, target))
         except InputError as error:
             plan.refused.append(error)
-    photos = {form for photo, _ in places.values() for form in _forms(photo)}
+    photos = {form for photo, _ in places.values() for form in forms_of(photo)}
     taken = {}
     for photo, target in places.values():
         try:
-            _check_target(photo, target, taken, photos, force)
-            plan.jobs.append(Job(photo, target, int(np.prod(photo_size(photo)))))
+            check_target(photo, target, taken, photos, force or resume)
+            if resume and os.path.lexists(target):
+                plan.done += 1
+            else:
+                plan.jobs.append(Job(photo, target, int(np.prod(photo_size(photo)))))
             taken[target] = photo
         except InputError as error:
             plan.refused.append(error)
@@ -142,21 +150,51 @@ def _walk(folder: Path, closed: tuple[Path, ...], plan: Plan) -> Iterator[Path]:
             yield from _walk(path, closed, plan)
 
 
-def _forms(path: Path) -> set[Path]:
-    """A file, and what it links to."""
+def place_of(photo: Path) -> Path:
+    """The name of a photo's result.
+
+    Args:
+        photo (Path): As it is called.
+
+    Returns:
+        Path: The same, but for camera raw, which becomes a TIFF.
+    """
+    return photo.with_suffix('.tif') if _extension(photo) in RAW_EXTENSIONS else photo
+
+
+def forms_of(path: Path) -> set[Path]:
+    """A file, and what it links to.
+
+    Args:
+        path (Path): It need not exist.
+
+    Returns:
+        set[Path]: One or two absolute paths.
+    """
     return {path.resolve(), path.parent.resolve() / path.name}
 
 
-def _check_target(
+def check_target(
     photo: Path, target: Path, taken: dict[Path, Path], photos: set[Path], force: bool
 ) -> None:
-    """Refuse to overwrite a photo, another's result, or what was there before."""
+    """Refuse to overwrite a photo, another's result, or what was there before.
+
+    Args:
+        photo (Path): That will be restored.
+        target (Path): Where its result would go.
+        taken (dict[Path, Path]): Results so far, with their photos.
+        photos (set[Path]): All that will be restored, by :func:`forms_of`.
+        force (bool): Whether what was there before may be replaced.
+
+    Raises:
+        InputError: Says what would be overwritten.
+    """
     if target in taken:
         raise InputError(
             f'{photo} would become {target} like {taken[target]}; restore it into '
             'another folder'
         )
-    if _forms(target) & photos:
+    if forms_of(target) & photos:
         raise InputError(
             f'{photo} would become {target}, which is a photo to restore; give '
             'another --out'

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from ..registry import mmagic_registry
 from .shipped import load_shipped
 from .tile_size import LEAST_TILE, choose_tile
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
 # Type of an image → its white.
 WHITES = {'uint8': 255, 'uint16': 65535, 'float32': 1}
 # Arrays like the photo that are yet to come: the result, turned, and in its file.
@@ -22,12 +26,15 @@ _KEPT = 3
 
 
 def load_restorer(
-    config: str | None = None, checkpoint: str | None = None, device: str = 'cpu'
+    config: 'str | Config | None' = None,
+    checkpoint: str | None = None,
+    device: str = 'cpu',
 ) -> Restorer:
     """Build a network and load its weights, without its data and losses' weights.
 
     Args:
-        config (str, optional): Path, or one of MMagic's configs behind ``mmagic::``.
+        config (str | Config, optional): Path, or one of MMagic's configs behind
+            ``mmagic::``, or one that was read already.
         checkpoint (str, optional): Path. Without both, the network that comes with the
             package, see :func:`describe_shipped`.
         device (str): As torch names it. Default: ``'cpu'``.
@@ -42,19 +49,20 @@ def load_restorer(
     """
     if config is None and checkpoint is None:
         return load_shipped().to(device)
+    name = getattr(config, 'filename', config)
     if config is None or checkpoint is None:
         given, missing = (
             ('checkpoint', 'config') if checkpoint else ('config', 'checkpoint')
         )
         raise InputError(
-            f'a {given} is given, {checkpoint or config}, and no {missing}; give both, '
+            f'a {given} is given, {checkpoint or name}, and no {missing}; give both, '
             'or neither for the weights that come with the package'
         )
-    mmagic_registry(f'config {config}')
+    mmagic_registry(f'config {name}')
     from ..benchmark.contenders import SIDES_IN_MULTIPLES, build_contender
     from ..models.restorer import MultiScaleRestorer
 
-    model = build_contender(config, config, checkpoint, clip=True).module
+    model = build_contender(str(name), config, checkpoint, clip=True).module
     if isinstance(model, MultiScaleRestorer):
         restorer = Restorer(model.generator, model.size_divisor, model.min_size)
     else:

@@ -7,6 +7,7 @@ package, or others by --config and --checkpoint.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from mmagic_inik.options import DEFAULT_OVERLAP, DTYPES
 
 if TYPE_CHECKING:
     from mmagic_inik.models import Restorer
-    from mmagic_inik.restoration.jobs import Job
+    from mmagic_inik.restoration.jobs import Plan
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -40,8 +41,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         help='folder for results (default: %(default)s)',
     )
-    parser.add_argument(
+    there = parser.add_mutually_exclusive_group()
+    there.add_argument(
         '--force', action='store_true', help='replace what is in --out already'
+    )
+    there.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on with a run that was ended early: what is in --out already is done',
     )
     parser.add_argument(
         '--tile',
@@ -100,41 +107,86 @@ def try_out(restorer: 'Restorer', args: argparse.Namespace) -> None:
         ) from error
 
 
-def restore_photos(jobs: 'Sequence[Job]', args: argparse.Namespace) -> int:
-    """Restore what was planned and say with what, and how many became."""
+def load_restorer(args: argparse.Namespace, told: bool = True) -> 'Restorer':
+    """Load the network, say which, and try it out."""
     restorer = restoration.load_restorer(args.config, args.checkpoint, args.device)
-    if args.config is None:
-        print(f'Restoring with {restoration.describe_shipped()}.', file=sys.stderr)
     from mmagic_inik.ops.processor import resolve_dtype, say_if_slow
 
-    say_if_slow(
-        resolve_dtype(args.dtype, args.device),
-        args.device,
-        lambda sentence: print(f'{sentence}.', file=sys.stderr),
-    )
+    if told and args.config is None:
+        say(f'Restoring with {restoration.describe_shipped()}')
+    if told:
+        say_if_slow(resolve_dtype(args.dtype, args.device), args.device, say)
     try_out(restorer, args)
-    options = args.tile, args.overlap, args.dtype
-    done = restoration.restore_all(jobs, restorer, *options)
-    print(f'\n{done} of {len(jobs)} photos restored: {args.out}.', file=sys.stderr)
-    return done
+    return restorer
+
+
+def say(sentence: object) -> None:
+    """Print to where progress is shown."""
+    print(f'{sentence}.', file=sys.stderr)
+
+
+def make_plan(args: argparse.Namespace) -> 'Plan':
+    """Decide what goes where, and clear away what a killed run left half-written."""
+    plan = restoration.make_plan(args.photos, args.out, args.force, args.resume)
+    if args.resume:
+        restoration.encoding.remove_parts(job.target for job in plan.jobs)
+    return plan
+
+
+def restore_alone(args: argparse.Namespace) -> int:
+    """Restore all in this process, and tell how many could not be."""
+    plan, done = make_plan(args), 0
+    for error in plan.refused:
+        say(error)
+    if plan.jobs:
+        options = load_restorer(args), args.tile, args.overlap, args.dtype
+        done = restoration.restore_all(plan.jobs, *options)
+        print(file=sys.stderr)
+    tell(plan, done, args)
+    return len(plan.jobs) + len(plan.refused) - done
+
+
+def restore_together(args: argparse.Namespace) -> int:
+    """Restore this process's share; the leader tells how many could not be, of all."""
+    crew = restoration.join_crew()
+    if crew.leads:
+        plan = make_plan(args)
+        crew.hand_out(plan)
+    args.device = restoration.crew.own_device(args.device)
+    bar, done = None, 0
+    if crew.count:
+        options = load_restorer(args, crew.leads), args.tile, args.overlap, args.dtype
+        bar = restoration.CrewBar(crew)
+        done = restoration.restore_all(crew.jobs(), *options, bar)
+    ended = crew.end(done, bar)
+    if ended is None:
+        return 0
+    done, failures = ended
+    tell(plan, done, args)
+    for sentence in failures:
+        say(sentence)
+    return len(failures)
+
+
+def tell(plan: 'Plan', done: int, args: argparse.Namespace) -> None:
+    """Say how many photos were restored, and what was taken for none."""
+    before = f', {plan.done} before' if plan.done else ''
+    if plan.jobs or plan.done:
+        say(f'{done} of {len(plan.jobs)} photos restored{before}: {args.out}')
+    for sentence in plan.describe_left_out():
+        say(sentence)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
+    together = 'TORCHELASTIC_RUN_ID' in os.environ
     try:
         args = parse_arguments(arguments)
-        plan, done = restoration.make_plan(args.photos, args.out, args.force), 0
-        for error in plan.refused:
-            print(f'{error}.', file=sys.stderr)
-        if plan.jobs:
-            done = restore_photos(plan.jobs, args)
-        for sentence in plan.describe_left_out():
-            print(f'{sentence}.', file=sys.stderr)
+        failed = restore_together(args) if together else restore_alone(args)
     except InputError as error:
         sys.exit(f'restore: {error}')
     except KeyboardInterrupt:
         sys.exit('restore: interrupted; the photos written so far are complete')
-    failed = len(plan.jobs) + len(plan.refused) - done
     if failed:
         sys.exit(f'restore: not restored: {failed}, for the reasons above')
 

@@ -5,9 +5,10 @@ import lazy_loader
 # PyTorch is imported when there is something to restore, not to print a --help.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=['batch', 'jobs', 'memory', 'shipped', 'tile_size'],
+    submodules=['batch', 'crew', 'encoding', 'jobs', 'memory', 'shipped', 'tile_size'],
     submod_attrs={
         'batch': ['restore_all'],
+        'crew': ['CrewBar', 'join_crew'],
         'encoding': ['encode_photo', 'write_whole'],
         'jobs': ['make_plan'],
         'photo_files': ['Photo', 'open_photo'],

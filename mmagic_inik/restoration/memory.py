@@ -5,6 +5,7 @@ replaced by a safe constant, which is said once.
 """
 
 import ctypes
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -74,13 +75,15 @@ def free_memory(device: torch.device) -> float:
         device (torch.device): CPU or CUDA.
 
     Returns:
-        float: Within a container's limit.
+        float: Within a container's limit, and shared with the processes that torchrun
+        started on this machine.
     """
+    sharing = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     if device.type == 'cuda':
         free, _ = torch.cuda.mem_get_info(device)
         # What PyTorch keeps for itself is free for us.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return free + kept
+        return free / -(-sharing // torch.cuda.device_count()) + kept
     try:
         free = psutil.virtual_memory().available
     except (psutil.Error, NotImplementedError, *_NOT_TOLD):
@@ -89,7 +92,7 @@ def free_memory(device: torch.device) -> float:
             f'{UNKNOWN_FREE / 1e9:.0f} GB'
         )
         free = UNKNOWN_FREE
-    return min(free, *_cgroup_rooms(), float('inf'))
+    return min(free, *_cgroup_rooms(), float('inf')) / sharing
 
 
 def _unmeasured() -> float:

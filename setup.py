@@ -75,7 +75,13 @@ setup(
         'mmagic': MMAGIC_REQUIRES,
         'demo': ['scikit-learn>=1.3'],
         'formats': FORMATS,
-        'tests': ['pytest>=8', 'pytest-xdist>=3', 'scikit-learn>=1.3', *FORMATS],
+        'tests': [
+            'pytest>=8',
+            'pytest-xdist>=3',
+            'scikit-learn>=1.3',
+            'model-index>=0.1.11',  # what mim reads model-index.yml by
+            *FORMATS,
+        ],
         'lint': ['ruff', 'codespell', 'pre-commit'],
     },
 )

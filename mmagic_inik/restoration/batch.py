@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -88,21 +89,30 @@ def restore_all(
             count += 1
             if remarks:
                 bar.say(f'{job.photo}: {"; ".join(remarks)}')
-        except InputError as error:
-            bar.fail(error)
-        except MemoryError:
-            bar.fail(f'{job.photo} is too large for the memory; restore it on its own')
-        except (
-            Exception
-        ) as error:  # a network of MMagic, or a library, raises all kinds
-            reason = (str(error).splitlines() or [''])[0] or type(error).__name__
-            bar.fail(
-                f'{job.photo} cannot be restored ({reason}); another network or --tile '
-                'may do'
-            )
-            _check_still_works(restorer, error)
+        # A network of MMagic, or a library, raises all kinds.
+        except Exception as error:
+            bar.fail(explain(error, job.photo))
+            check_still_works(restorer, error)
         bar.finish(job)
     return count
+
+
+def explain(error: Exception, photo: Path) -> str:
+    """Why a photo cannot be restored, in a sentence.
+
+    Args:
+        error (Exception): What was raised on the way.
+        photo (Path): File of the photo.
+
+    Returns:
+        str: Without a full stop.
+    """
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f'{photo} is too large for the memory; restore it on its own'
+    reason = (str(error).splitlines() or [''])[0] or type(error).__name__
+    return f'{photo} cannot be restored ({reason}); another network or --tile may do'
 
 
 def _restore_file(
@@ -116,8 +126,16 @@ def _restore_file(
     return photo.remarks
 
 
-def _check_still_works(restorer: torch.nn.Module, error: Exception) -> None:
-    """After an error of its own, a GPU refuses all that follows."""
+def check_still_works(restorer: torch.nn.Module, error: Exception) -> None:
+    """After an error of its own, a GPU refuses all that follows.
+
+    Args:
+        restorer (Restorer): On the device.
+        error (Exception): What was raised there.
+
+    Raises:
+        InputError: If the device works no more.
+    """
     device = next(restorer.parameters(), torch.empty(0)).device
     try:
         torch.ones(1, device=device).add(1).item()

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mmagic_inik import restoration
 from mmagic_inik.errors import InputError
-from mmagic_inik.launch import check_device
-from mmagic_inik.options import DEFAULT_OVERLAP, DTYPES
+from mmagic_inik.restoration.network_options import (
+    add_network_options,
+    check_network_options,
+    load_by_options,
+)
 
 if TYPE_CHECKING:
-    from mmagic_inik.models import Restorer
     from mmagic_inik.restoration.jobs import Plan
 
 
@@ -31,10 +31,6 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('photos', nargs='+', type=Path, help='photos, or folders')
-    parser.add_argument(
-        '--config', help="or one of MMagic's, as mmagic::nafnet/FILE.py"
-    )
-    parser.add_argument('--checkpoint', help='weights trained with --config')
     parser.add_argument(
         '--out',
         default=Path('restored'),
@@ -50,74 +46,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         action='store_true',
         help='go on with a run that was ended early: what is in --out already is done',
     )
-    parser.add_argument(
-        '--tile',
-        default='auto',
-        help='side in pixels of the pieces that the network is given; none: whole '
-        'photos; auto: what the memory allows (default)',
-    )
-    parser.add_argument(
-        '--overlap',
-        type=int,
-        default=DEFAULT_OVERLAP,
-        help=f'pixels that neighbouring pieces share (default: {DEFAULT_OVERLAP})',
-    )
-    parser.add_argument(
-        '--device', help='cpu or cuda (default: cuda where there is a GPU)'
-    )
-    parser.add_argument(
-        '--dtype',
-        choices=DTYPES,
-        default='auto',
-        help='of convolutions; auto: bfloat16 where the processor has instructions for '
-        'it, else float32 (default)',
-    )
+    add_network_options(parser)
     args = parser.parse_args(arguments)
-    if args.tile.isdecimal():
-        args.tile = int(args.tile)
-    elif args.tile not in ('auto', 'none'):
-        raise InputError(f'--tile {args.tile} is no number of pixels, auto or none')
-    elif args.tile == 'none':
-        args.tile = None
+    check_network_options(args)
     if args.out.exists() and not args.out.is_dir():
         raise InputError(f'--out {args.out} is no folder; name one, or a new one')
-    args.device = check_device(args.device)
     return args
-
-
-def try_out(restorer: 'Restorer', args: argparse.Namespace) -> None:
-    """Refuse options that the network cannot work with.
-
-    Raises:
-        InputError: Names what is wrong.
-    """
-    try:
-        # With a number for `auto`, which would do without tiles here.
-        tile = args.tile
-        if tile == 'auto':
-            tile = 1024 * restorer.size_divisor
-        restoration.restore(
-            np.zeros((32, 32), np.uint8), restorer, tile, args.overlap, args.dtype
-        )
-    except (RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f'{args.config or "the network"} cannot restore with --tile {args.tile} '
-            f'--overlap {args.overlap} --dtype {args.dtype} ({reason})'
-        ) from error
-
-
-def load_restorer(args: argparse.Namespace, told: bool = True) -> 'Restorer':
-    """Load the network, say which, and try it out."""
-    restorer = restoration.load_restorer(args.config, args.checkpoint, args.device)
-    from mmagic_inik.ops.processor import resolve_dtype, say_if_slow
-
-    if told and args.config is None:
-        say(f'Restoring with {restoration.describe_shipped()}')
-    if told:
-        say_if_slow(resolve_dtype(args.dtype, args.device), args.device, say)
-    try_out(restorer, args)
-    return restorer
 
 
 def say(sentence: object) -> None:
@@ -139,7 +73,7 @@ def restore_alone(args: argparse.Namespace) -> int:
     for error in plan.refused:
         say(error)
     if plan.jobs:
-        options = load_restorer(args), args.tile, args.overlap, args.dtype
+        options = load_by_options(args), args.tile, args.overlap, args.dtype
         done = restoration.restore_all(plan.jobs, *options)
         print(file=sys.stderr)
     tell(plan, done, args)
@@ -155,7 +89,7 @@ def restore_together(args: argparse.Namespace) -> int:
     args.device = restoration.crew.own_device(args.device)
     bar, done = None, 0
     if crew.count:
-        options = load_restorer(args, crew.leads), args.tile, args.overlap, args.dtype
+        options = load_by_options(args, crew.leads), args.tile, args.overlap, args.dtype
         bar = restoration.CrewBar(crew)
         done = restoration.restore_all(crew.jobs(), *options, bar)
     ended = crew.end(done, bar)

@@ -1,0 +1,118 @@
+"""Options of the tools that restore: which network, where and how.
+
+PyTorch is imported when they are used, not when they are described.
+"""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..launch import check_device
+from ..options import DEFAULT_OVERLAP, DTYPES
+
+if TYPE_CHECKING:
+    from ..models import Restorer
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """Describe them; :func:`check_network_options` is to follow.
+
+    Args:
+        parser (argparse.ArgumentParser): Of a tool.
+    """
+    parser.add_argument(
+        '--config', help="or one of MMagic's, as mmagic::nafnet/FILE.py"
+    )
+    parser.add_argument('--checkpoint', help='weights trained with --config')
+    parser.add_argument(
+        '--tile',
+        default='auto',
+        help='side in pixels of the pieces that the network is given; none: whole '
+        'photos; auto: what the memory allows (default)',
+    )
+    parser.add_argument(
+        '--overlap',
+        type=int,
+        default=DEFAULT_OVERLAP,
+        help=f'pixels that neighbouring pieces share (default: {DEFAULT_OVERLAP})',
+    )
+    parser.add_argument(
+        '--device', help='cpu or cuda (default: cuda where there is a GPU)'
+    )
+    parser.add_argument(
+        '--dtype',
+        choices=DTYPES,
+        default='auto',
+        help='of convolutions; auto: bfloat16 where the processor has instructions for '
+        'it, else float32 (default)',
+    )
+
+
+def check_network_options(args: argparse.Namespace) -> None:
+    """Let ``tile`` become a number, 'auto' or None, and ``device`` one that works.
+
+    Args:
+        args (argparse.Namespace): Changed in place.
+
+    Raises:
+        InputError: If one of them cannot be.
+    """
+    if args.tile.isdecimal():
+        args.tile = int(args.tile)
+    elif args.tile not in ('auto', 'none'):
+        raise InputError(f'--tile {args.tile} is no number of pixels, auto or none')
+    elif args.tile == 'none':
+        args.tile = None
+    args.device = check_device(args.device)
+
+
+def load_by_options(args: argparse.Namespace, told: bool = True) -> 'Restorer':
+    """Load the network, say what has to be said about it, and try the options out.
+
+    Args:
+        args (argparse.Namespace): Checked.
+        told (bool): Whether it says which network and which type. Default: True.
+
+    Returns:
+        Restorer: That works with them.
+
+    Raises:
+        InputError: As :func:`~.restoring.load_restorer`, or if the network cannot work
+            with the options.
+    """
+    from ..ops.processor import resolve_dtype, say_if_slow
+    from .restoring import load_restorer
+    from .shipped import describe_shipped
+
+    restorer = load_restorer(args.config, args.checkpoint, args.device)
+    if told and args.config is None:
+        print(f'Restoring with {describe_shipped()}.', file=sys.stderr)
+    if told:
+        say_if_slow(
+            resolve_dtype(args.dtype, args.device),
+            args.device,
+            lambda sentence: print(f'{sentence}.', file=sys.stderr),
+        )
+    _try_out(restorer, args)
+    return restorer
+
+
+def _try_out(restorer: 'Restorer', args: argparse.Namespace) -> None:
+    """Refuse options that the network cannot work with."""
+    from .restoring import restore
+
+    try:
+        # With a number for `auto`, which would do without tiles here.
+        tile = args.tile
+        if tile == 'auto':
+            tile = 1024 * restorer.size_divisor
+        restore(np.zeros((32, 32), np.uint8), restorer, tile, args.overlap, args.dtype)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f'{args.config or "the network"} cannot restore with --tile {args.tile} '
+            f'--overlap {args.overlap} --dtype {args.dtype} ({reason})'
+        ) from error

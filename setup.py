@@ -48,6 +48,9 @@ MMAGIC_REQUIRES = [
     'setuptools<81',  # mmengine imports pkg_resources
 ]
 
+# The page in the browser. Leaflet is taken from within NiceGUI: a minor version.
+APP = ['nicegui>=3.18,<3.19']
+
 # HEIC, JPEG XL and camera raw.
 FORMATS = ['pillow-heif>=1.0', 'pillow-jxl-plugin>=1.3', 'rawpy>=0.24']
 
@@ -68,19 +71,30 @@ setup(
     ],
     packages=find_packages(include=['mmagic_inik', 'mmagic_inik.*']),
     # In `.mim`, where MMagic's mim looks, are links to configs and tools.
-    package_data={'mmagic_inik': ['weights/*', '.mim/*.yml', '.mim/**/*.*']},
+    package_data={
+        'mmagic_inik': [
+            'weights/*',
+            'app/*.css',
+            'app/*.js',
+            '.mim/*.yml',
+            '.mim/**/*.*',
+        ]
+    },
     entry_points={'console_scripts': ['mmagic-inik = mmagic_inik.command:main']},
     install_requires=INSTALL_REQUIRES,
     extras_require={
         'mmagic': MMAGIC_REQUIRES,
         'demo': ['scikit-learn>=1.3'],
         'formats': FORMATS,
+        'app': APP,
         'tests': [
             'pytest>=8',
             'pytest-xdist>=3',
             'scikit-learn>=1.3',
             'model-index>=0.1.11',  # what mim reads model-index.yml by
             *FORMATS,
+            'playwright>=1.50',  # drives the system's Chromium, and downloads none
+            *APP,
         ],
         'lint': ['ruff', 'codespell', 'pre-commit'],
     },

@@ -54,6 +54,10 @@ APP = ['nicegui>=3.18,<3.19']
 # HEIC, JPEG XL and camera raw.
 FORMATS = ['pillow-heif>=1.0', 'pillow-jxl-plugin>=1.3', 'rawpy>=0.24']
 
+# Models for others to run, and what runs them here.
+EXPORT = ['onnx>=1.17,<2', 'onnxruntime>=1.20,<2', 'safetensors>=0.4']
+OPENVINO = ['openvino>=2025.0']
+
 setup(
     name='mmagic_inik',
     version='0.1.0',
@@ -87,14 +91,13 @@ setup(
         'demo': ['scikit-learn>=1.3'],
         'formats': FORMATS,
         'app': APP,
+        'export': EXPORT,
+        'openvino': [*EXPORT, *OPENVINO],
         'tests': [
-            'pytest>=8',
-            'pytest-xdist>=3',
-            'scikit-learn>=1.3',
+            *('pytest>=8', 'pytest-xdist>=3', 'scikit-learn>=1.3'),
             'model-index>=0.1.11',  # what mim reads model-index.yml by
-            *FORMATS,
             'playwright>=1.50',  # drives the system's Chromium, and downloads none
-            *APP,
+            *(*FORMATS, *APP, *EXPORT, *OPENVINO),
         ],
         'lint': ['ruff', 'codespell', 'pre-commit'],
     },

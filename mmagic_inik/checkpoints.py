@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InputError
+from .safe_weights import load_safetensors
 
 
 class Checkpoint(dict):
@@ -53,6 +54,8 @@ def load_checkpoint_file(filename: str, map_location: str | None = None) -> Chec
 def load_as_data(filename: str, map_location: str | None = None) -> object:
     """``torch.load(weights_only=True)``, with a sentence where it fails.
 
+    A ``.safetensors`` is read as :func:`~.safe_weights.load_safetensors` does.
+
     Args:
         filename (str): Path, ``~`` allowed.
         map_location (str, optional): As in ``torch.load``.
@@ -68,6 +71,8 @@ def load_as_data(filename: str, map_location: str | None = None) -> object:
         if not path.is_file():
             state = 'is a folder' if path.is_dir() else 'does not exist'
             raise InputError(f'checkpoint {path} {state}; name a file')
+        if path.suffix == '.safetensors':
+            return load_safetensors(path, map_location)
         return torch.load(path, map_location=map_location, weights_only=True)
     except InputError:
         raise

@@ -9,7 +9,7 @@ from pathlib import Path
 # Where `mim` looks for them, too; in a checkout a link.
 TOOLS = Path(__file__).parent / '.mim' / 'tools'
 # Those for somebody who has photos and no checkout.
-NAMES = ('restore', 'app')
+NAMES = ('restore', 'app', 'export')
 
 
 def usage() -> str:

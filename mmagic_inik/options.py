@@ -3,3 +3,5 @@
 DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
 # Pixels: see README, and benchmarks/overlap.py, which measures it.
 DEFAULT_OVERLAP = 64
+# What runs the network.
+ENGINES = ('pytorch', 'onnxruntime', 'openvino')

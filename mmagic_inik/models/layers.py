@@ -76,7 +76,8 @@ class ReflectConv2d(nn.Conv2d):
         Returns:
             Tensor: (B, out_channels, ⌈H/stride⌉, ⌈W/stride⌉).
         """
-        weight = self.weight[:, : x.shape[1]]
+        # A number in a trace, too: exporters want kernels of known shape.
+        weight = self.weight[:, : int(x.shape[1])]
         return reflect_conv(x, weight, self.stride[0], relu, residual, overwrite)
 
 
@@ -116,7 +117,7 @@ class ResBlock(nn.Module):
             Tensor: (B, C, H, W).
         """
         batch, given, *size = x.shape
-        zeros = x.new_zeros(batch, self.conv1.in_channels - given, *size)
+        zeros = x.new_zeros(batch, self.conv1.in_channels - int(given), *size)
         inner = self.conv1(x, relu=True)
         padded = torch.cat([x, zeros], 1)
         return self.conv2(inner, residual=padded, overwrite=True)

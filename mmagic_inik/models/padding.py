@@ -24,6 +24,11 @@ def extend_sides(image: Tensor, multiple: int, least: int = 1) -> Tensor:
         torch.Size([1, 3, 8, 16])
     """
     height, width = image.shape[-2:]
+    if torch.jit.is_tracing():
+        # What is traced is to hold for other sides, where there may be more to extend.
+        rows, columns = extended_indices(height, width, multiple, least)
+        taller = image.index_select(-2, rows.to(image.device))
+        return taller.index_select(-1, columns.to(image.device))
     bottom, right = (_missing(side, multiple, least) for side in (height, width))
     if not bottom and not right:
         return image
@@ -49,16 +54,18 @@ def extended_indices(
         >>> extended_indices(3, 5, multiple=4)
         (tensor([0, 1, 2, 1]), tensor([0, 1, 2, 3, 4, 3, 2, 1]))
     """
-    sides = height, width
+    # Tensors all along, so that it can be traced.
+    sides = [torch.as_tensor(side) for side in (height, width)]
     missing = [_missing(side, multiple, least) for side in sides]
-    reflect = all(more < side for more, side in zip(missing, sides, strict=True))
+    reflects = (missing[0] < sides[0]) & (missing[1] < sides[1])
     indices = []
     for more, side in zip(missing, sides, strict=True):
-        index = torch.arange(side + more)
-        beyond = 2 * (side - 1) - index if reflect else torch.tensor(side - 1)
+        index, last = torch.arange(side + more), side - 1
+        beyond = torch.where(reflects, 2 * last - index, last)
         indices.append(torch.where(index < side, index, beyond))
     return tuple(indices)
 
 
-def _missing(side: int, multiple: int, least: int) -> int:
-    return -(-max(side, least) // multiple) * multiple - side
+def _missing(side: int | Tensor, multiple: int, least: int) -> int | Tensor:
+    wanted = side.clamp(min=least) if isinstance(side, Tensor) else max(side, least)
+    return -(-wanted // multiple) * multiple - side

@@ -127,10 +127,25 @@ class Predicting:
             if part.start < stop:
                 yield slice(part.start, stop), band[..., : stop - part.start, :width]
 
-    def _resolved(self, dtype: str) -> str:
-        """``'auto'`` as what it means for the generator's device."""
+    def resolved_dtype(self, dtype: str) -> str:
+        """What ``'auto'`` stands for with this generator, where it is.
+
+        Args:
+            dtype (str): As in :meth:`restore`.
+
+        Returns:
+            str: Itself, if it is not ``'auto'``.
+        """
         device = next(self.generator.parameters(), torch.empty(0)).device
-        dtype = resolve_dtype(dtype, device)
+        resolved = resolve_dtype(dtype, device)
+        # An engine may have no other type.
+        known = resolved in getattr(self.generator, 'dtypes', DTYPES)
+        return resolved if known or dtype != 'auto' else 'float32'
+
+    def _resolved(self, dtype: str) -> str:
+        """The same; says so where a type is slow."""
+        device = next(self.generator.parameters(), torch.empty(0)).device
+        dtype = self.resolved_dtype(dtype)
         say_if_slow(dtype, device)
         return dtype
 
@@ -144,8 +159,9 @@ class Predicting:
 
     def check_prediction(self, tile: int | None, overlap: int, dtype: str) -> None:
         """Refuse options of :meth:`restore` that cannot be, with a ValueError."""
-        if dtype not in DTYPES:
-            raise ValueError(f'dtype must be in {DTYPES}, got {dtype!r}')
+        dtypes = getattr(self.generator, 'dtypes', DTYPES)
+        if dtype not in dtypes:
+            raise ValueError(f'dtype must be in {dtypes}, got {dtype!r}')
         if tile is None:
             return
         check_tile(tile, overlap, self.size_divisor)

@@ -37,8 +37,7 @@ def reflect_conv_reference(
     This is what :func:`reflect_conv`, which takes and returns the same, is tested
     against.
     """
-    mode = 'reflect' if min(x.shape[-2:]) > 1 else 'replicate'
-    y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode), weight, stride=stride)
+    y = F.conv2d(_padded(x), weight, stride=stride)
     y = y if residual is None else residual + y
     return F.relu(y) if relu else y
 
@@ -93,6 +92,22 @@ def reflect_conv(
         if out is not None:
             return _corrected(out, x, weight, relu)
     return _RingCorrected.apply(x, weight, relu, residual)
+
+
+def _padded(x: Tensor) -> Tensor:
+    """Reflected by a pixel on all sides; replicated where a side is one pixel."""
+    height, width = x.shape[-2:]
+    if min(height, width) > 1:
+        return F.pad(x, (1, 1, 1, 1), 'reflect')
+    if not torch.jit.is_tracing():
+        return F.pad(x, (1, 1, 1, 1), 'replicate')
+    # What is traced is to hold for larger sides, too: there it steps back by one.
+    step = (torch.minimum(height, width) - 1).clamp(max=1)
+    for axis, side in ((2, height), (3, width)):
+        ends = step.view(1), (side - 1 - step).view(1)
+        index = torch.cat([ends[0], torch.arange(side, device=x.device), ends[1]])
+        x = x.index_select(axis, index)
+    return x
 
 
 def _plain(

@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'batch': ['check_still_works', 'explain', 'restore_all'],
         'crew': ['CrewBar', 'join_crew'],
         'encoding': ['encode_photo', 'write_whole'],
+        'engines': ['load_exported', 'with_engine'],
         'jobs': ['make_plan'],
         'photo_files': ['Photo', 'open_photo'],
         'restoring': ['load_restorer', 'restore'],

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..launch import check_device
-from ..options import DEFAULT_OVERLAP, DTYPES
+from ..options import DEFAULT_OVERLAP, DTYPES, ENGINES
 
 if TYPE_CHECKING:
     from ..models import Restorer
@@ -49,6 +49,13 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         help='of convolutions; auto: bfloat16 where the processor has instructions for '
         'it, else float32 (default)',
     )
+    parser.add_argument(
+        '--engine',
+        choices=ENGINES,
+        default='pytorch',
+        help='what runs the network; others than pytorch (default) want the extra '
+        'export, a CPU, and may be given a --checkpoint MODEL.onnx',
+    )
 
 
 def check_network_options(args: argparse.Namespace) -> None:
@@ -66,7 +73,21 @@ def check_network_options(args: argparse.Namespace) -> None:
         raise InputError(f'--tile {args.tile} is no number of pixels, auto or none')
     elif args.tile == 'none':
         args.tile = None
+    if args.engine != 'pytorch' and args.device is None:
+        args.device = 'cpu'
     args.device = check_device(args.device)
+    if args.engine != 'pytorch' and args.device != 'cpu':
+        raise InputError(
+            f'--engine {args.engine} runs on a CPU; give --device cpu with it'
+        )
+    if _is_exported(args) and args.config:
+        raise InputError(
+            f'{args.checkpoint} says itself what it is; leave --config out'
+        )
+
+
+def _is_exported(args: argparse.Namespace) -> bool:
+    return str(args.checkpoint).endswith('.onnx')
 
 
 def load_by_options(args: argparse.Namespace, told: bool = True) -> 'Restorer':
@@ -83,21 +104,30 @@ def load_by_options(args: argparse.Namespace, told: bool = True) -> 'Restorer':
         InputError: As :func:`~.restoring.load_restorer`, or if the network cannot work
             with the options.
     """
-    from ..ops.processor import resolve_dtype, say_if_slow
-    from .restoring import load_restorer
+    from ..ops.processor import say_if_slow
     from .shipped import describe_shipped
 
-    restorer = load_restorer(args.config, args.checkpoint, args.device)
-    if told and args.config is None:
+    restorer = _load(args)
+    if told and args.config is None and args.checkpoint is None:
         print(f'Restoring with {describe_shipped()}.', file=sys.stderr)
     if told:
         say_if_slow(
-            resolve_dtype(args.dtype, args.device),
+            restorer.resolved_dtype(args.dtype),
             args.device,
             lambda sentence: print(f'{sentence}.', file=sys.stderr),
         )
     _try_out(restorer, args)
     return restorer
+
+
+def _load(args: argparse.Namespace) -> 'Restorer':
+    """The network, run by the engine that was chosen."""
+    from . import load_exported, load_restorer, with_engine
+
+    if _is_exported(args):
+        return load_exported(args.checkpoint, args.engine)
+    restorer = load_restorer(args.config, args.checkpoint, args.device)
+    return with_engine(restorer, args.engine)
 
 
 def _try_out(restorer: 'Restorer', args: argparse.Namespace) -> None:

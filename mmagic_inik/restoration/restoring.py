@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models import Restorer
-from ..ops.processor import resolve_dtype
 from ..options import DEFAULT_OVERLAP
 from ..registry import mmagic_registry
 from .shipped import load_shipped
@@ -114,7 +113,7 @@ def restore(
                [7, 7, 7]], dtype=uint8)
     """
     _check_image(image)
-    dtype = resolve_dtype(dtype, next(restorer.parameters(), torch.empty(0)).device)
+    dtype = restorer.resolved_dtype(dtype)
     return _restore(image, restorer, tile, overlap, dtype, progress)
 
 

@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
 
-.PHONY: env restore-env test demo train-shipped keep-state lint clean
+.PHONY: env restore-env test demo docs train-shipped keep-state lint clean
 
 env: ## .venv with the versions that work
 	@$(PYTHON) tools/setup_env.py
@@ -15,6 +15,10 @@ test: env ## tests and doctests, on two processes
 
 demo: env ## train on sample photos, restore others, draw pictures
 	@$(BIN)/python tools/demo.py
+
+docs: env ## the documentation, in docs/_build
+	@$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+	@echo docs/_build/index.html
 
 # The training whose weights are shipped, wherever it stands.
 RECIPE := iniknet_light_synthetic
@@ -32,4 +36,4 @@ lint: env ## what pre-commit runs
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/codespell
 
 clean: ## remove the environment and what the demo made
-	rm -rf .venv .venv.log data/demo work_dirs/iniknet_demo
+	rm -rf .venv .venv.log data/demo work_dirs/iniknet_demo docs/_build dist

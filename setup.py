@@ -3,9 +3,15 @@
 Exact pins that were tested together stand in requirements/constraints.txt.
 """
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r"__version__ = '(.+)'", (HERE / 'mmagic_inik' / '__init__.py').read_text('utf-8')
+)[1]
 
 # A bound without a remark keeps the tested minor version.
 # Restoring, and the networks as such.
@@ -60,9 +66,9 @@ OPENVINO = ['openvino>=2025.0']
 
 setup(
     name='mmagic_inik',
-    version='0.1.0',
+    version=VERSION,
     description='INIKNet: single-image defocus deblurring for MMagic',
-    long_description=Path(__file__).with_name('README.md').read_text('utf-8'),
+    long_description=(HERE / 'README.md').read_text('utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.10,<3.13',
@@ -94,11 +100,13 @@ setup(
         'export': EXPORT,
         'openvino': [*EXPORT, *OPENVINO],
         'tests': [
-            *('pytest>=8', 'pytest-xdist>=3', 'scikit-learn>=1.3'),
+            *('pytest>=8', 'pytest-xdist>=3', 'scikit-learn>=1.3', 'sybil>=9'),
             'model-index>=0.1.11',  # what mim reads model-index.yml by
             'playwright>=1.50',  # drives the system's Chromium, and downloads none
             *(*FORMATS, *APP, *EXPORT, *OPENVINO),
         ],
         'lint': ['ruff', 'codespell', 'pre-commit'],
+        'docs': ['sphinx>=8', 'myst-parser>=4', 'furo'],
+        'release': ['build>=1.2'],
     },
 )

@@ -21,6 +21,15 @@ from mmagic_inik import data_variables
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out what takes minutes, but list it, unless it is asked for."""
+    if 'slow' not in config.option.markexpr:
+        left_out = pytest.mark.skip(reason='takes minutes; pytest -m slow runs it')
+        for item in items:
+            if 'slow' in item.keywords:
+                item.add_marker(left_out)
+
+
 @pytest.fixture(autouse=True)
 def mmagic_scope():
     """MMagic's scope, as its tools set it, and no run's leftovers."""

@@ -26,6 +26,7 @@ PYTHON_VERSION = (3, 11)
 DISK_GB = 11
 LIGHT_DISK_GB = 8
 HEARTBEAT_SECONDS = 60
+EXTRAS = 'mmagic,demo,tests,lint,docs,release'
 
 
 class SetupError(Exception):
@@ -233,7 +234,7 @@ def install_all(python, pip, log):
     run(
         'MMagic and the packages it imports (about 3 min)',
         # The build tools above are pinned; an isolated build would fetch others.
-        [*pip, '--no-build-isolation', wheel, '-e', f'{ROOT}[mmagic,demo,tests,lint]'],
+        [*pip, '--no-build-isolation', wheel, '-e', f'{ROOT}[{EXTRAS}]'],
         log,
     )
     run('checking that the versions fit', [python, '-m', 'pip', 'check'], log)

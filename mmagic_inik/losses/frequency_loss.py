@@ -8,7 +8,7 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class FrequencyLoss(nn.Module):
-    """FD = mean |Re(FFT2(x) − FFT2(y))| + mean |Im(FFT2(x) − FFT2(y))|.
+    r"""FD = mean \|Re(FFT2(x) − FFT2(y))\| + mean \|Im(FFT2(x) − FFT2(y))\|.
 
     The FFT is not normalised, so the loss grows with the square root of the number of
     pixels; half-precision images are transformed in float32.

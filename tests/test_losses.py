@@ -4,7 +4,12 @@ import torch
 from mmagic.registry import MODELS
 from torch import nn
 
-from mmagic_inik.losses import FrequencyLoss, MatchedLoss, MultiScaleLoss
+from mmagic_inik.losses import (
+    FlooredPSNRLoss,
+    FrequencyLoss,
+    MatchedLoss,
+    MultiScaleLoss,
+)
 from mmagic_inik.losses.matched_loss import match_brightness
 
 
@@ -231,3 +236,33 @@ def test_matched_loss_from_config():
     assert loss([pred, pred], target)['loss_matched'].item() == pytest.approx(
         expected.item()
     )
+
+
+def test_floored_psnr_by_hand():
+    target = torch.zeros(2, 3, 4, 4)
+    pred = target.clone()
+    # 20 dB and no error at all, which is the floor.
+    pred[0] = 0.1
+    loss = FlooredPSNRLoss(best=40, loss_weight=0.5)(pred, target)
+    expected = 0.5 * (10 * np.log10(0.01 + 1e-4) - 40) / 2
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_floored_psnr_is_not_dominated_by_good_images():
+    # Both a tenth of their error better: without a floor, their gradients' norms would
+    # be as one to a hundred.
+    target = torch.full((2, 3, 8, 8), 0.5)
+    pred = target.clone()
+    pred[0] += 0.1
+    pred[1] += 0.001
+    pred.requires_grad_()
+    FlooredPSNRLoss(best=40)(pred, target).backward()
+    wide, sharp = pred.grad.flatten(1).norm(dim=1)
+    assert sharp < wide
+    assert sharp > 0
+
+
+def test_floored_psnr_from_config_in_half_precision():
+    loss = MODELS.build(dict(type='FlooredPSNRLoss', best=30))
+    pred = torch.zeros(1, 3, 4, 4, dtype=torch.bfloat16)
+    assert loss(pred, torch.zeros(1, 3, 4, 4)).item() == pytest.approx(-30)

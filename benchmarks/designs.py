@@ -54,7 +54,10 @@ DESIGNS = {
     '1/4, C = 32, ConvNeck': dict(neck=dict(type='ConvNeck')),
     '1/4, C = 32, two scales': dict(num_scales=2),
     '1/4, C = 32, sizes to 21': dict(
-        head=dict(atom_bank=dict(kernel_sizes=(1, 3, 5, 9, 15, 21)))
+        head=dict(atom_bank=dict(kernel_sizes=(3, 5, 9, 15, 21)))
+    ),
+    '1/4, C = 32, with size 1': dict(
+        head=dict(atom_bank=dict(kernel_sizes=(1, 3, 5, 9, 15)))
     ),
     '1/4, C = 32, released start and border': dict(
         head=dict(border='zero', mixing_start=0.1, atom_bank=dict(zero_sum=False))

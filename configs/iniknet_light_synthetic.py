@@ -15,15 +15,22 @@ model = dict(
             in_channels=channels,
             reduction=reduction,
             border='reflect',
-            mixing_start=1.0,
-            # Brightness passes by; what differs between input and target is not learned.
-            atom_bank=dict(
-                num_atoms=6, kernel_sizes=(1, 3, 5, 9, 15), zero_sum=True
-            ),
+            mixing_start=0.3,
+            # Brightness passes by; what differs between input and target is not
+            # learned. Without the size 1, whose atom would be nothing: a softmax that
+            # has come to choose it alone is a way of leaving photos as they are from
+            # which no gradient leads back.
+            atom_bank=dict(num_atoms=6, kernel_sizes=(3, 5, 9, 15), zero_sum=True),
         ),
     ),
-    # LPIPS would need AlexNet's weights, and as much time again.
-    loss=dict(losses=dict(lpips=None)),
+    # LPIPS would need AlexNet's weights, and as much time again. What is in focus has
+    # gradients no larger than what is blurred.
+    loss=dict(
+        losses=dict(
+            lpips=None,
+            psnr=dict(_delete_=True, type='FlooredPSNRLoss', loss_weight=0.05),
+        )
+    ),
 )
 
 # Photos reduced at random are sharper, and many of one. A fifth of the scenes is in
@@ -46,7 +53,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 train_cfg = dict(val_interval=500)
-optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 default_hooks = dict(checkpoint=dict(interval=100), logger=dict(interval=50))
 _base_.custom_hooks[-1].momentum = 2e-3
 custom_hooks = _base_.custom_hooks + [dict(type='ProgressHook')]

@@ -173,6 +173,12 @@ def test_an_interruption_is_told(launch):
     assert told.startswith('restore: ended by SIGINT; the photos written so far are')
 
 
+def test_a_port_that_is_taken_is_told(launch):
+    told = launch(torch.distributed.DistNetworkError('port 29500: EADDRINUSE\nat …'))
+    assert told.startswith('restore: the processes cannot meet (port 29500: EADDRINUSE')
+    assert 'set PORT to a free one' in told
+
+
 @pytest.mark.parametrize('given', [[], ['folder']])
 def test_launcher_explains_itself(given):
     result = subprocess.run(

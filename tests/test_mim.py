@@ -97,7 +97,7 @@ def test_mmagics_own_train_script_goes_on(trained, photos, tmp_path):
     work = shutil.copytree(trained, tmp_path / 'work')
     (work / 'last_checkpoint').write_text(str(work / 'iter_2.pth'))
     script = PACKAGES['mmagic'] / '.mim' / 'tools' / 'train.py'
-    command = [sys.executable, script, ROOT / 'configs' / 'iniknet_demo.py']
+    command = [sys.executable, script, find('mmagic_inik', 'iniknet_demo.py')]
     command += ['--launcher', 'none', '--work-dir', work, '--resume']
     ended = subprocess.run(
         list(map(str, [*command, *options(photos, 3)])),
@@ -120,7 +120,7 @@ def test_model_index_is_what_mim_expects():
         assert model.in_collection in [one.name for one in index.collections]
         assert model.full_model.paper
         config = find('mmagic_inik', Path(model.config).name)
-        assert config == ROOT / model.config
+        assert config.samefile(PACKAGES['mmagic_inik'] / '.mim' / model.config)
         assert Config.fromfile(config).model.type == 'MultiScaleRestorer'
         assert (ROOT / model.weights).is_file()
         for result in model.results:
@@ -149,7 +149,7 @@ def mim():
 @pytest.mark.parametrize('package', PACKAGES)
 def test_mim_itself(mim, photos, tmp_path, package):
     config = 'iniknet_demo.py'
-    config = config if package == 'mmagic_inik' else ROOT / 'configs' / config
+    config = config if package == 'mmagic_inik' else find('mmagic_inik', config)
     common = ['--work-dir', tmp_path / 'work']
     trained = mim('train', package, config, *common, *options(photos))
     assert 'Training finished successfully.' in trained.stdout, trained.stderr

@@ -7,6 +7,7 @@ The leader of the processes has the last word: which photos were not restored. R
 import logging
 import sys
 
+from torch.distributed import DistNetworkError
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import get_args_parser, run
@@ -28,6 +29,11 @@ def main() -> None:
         sys.exit(
             f'restore: process {rank} was ended by {failure.signal_name()}, perhaps '
             f'for lack of memory; {_GO_ON}'
+        )
+    except DistNetworkError as error:
+        sys.exit(
+            f'restore: the processes cannot meet ({str(error).splitlines()[0]}); set '
+            'PORT to a free one, and on several machines MASTER_ADDR to the first'
         )
     except SignalException as error:
         sys.exit(f'restore: ended by {error.sigval.name}; {_GO_ON}')

@@ -20,6 +20,7 @@ WITHOUT = """
 import sys
 from importlib.machinery import PathFinder
 class Without:
+    find_distributions = staticmethod(PathFinder.find_distributions)
     def find_spec(self, name, path=None, target=None):
         if name.split('.')[0] not in {
             'mmagic', 'mmengine', 'mmcv', 'scipy', 'skimage', 'sklearn', 'matplotlib',

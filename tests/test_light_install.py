@@ -119,3 +119,15 @@ def test_tools_that_need_mmagic_say_so(light, tool):
         f'{tool}.py needs the full set-up, in which mmengine is installed; run make '
         "env, or pip install 'mmagic_inik[mmagic]'\n"
     )
+
+
+def test_page_says_what_it_needs(light):
+    failed = run(light, 'mmagic-inik', 'app')
+    assert failed.returncode == 1
+    assert failed.stderr == (
+        "app: the page needs NiceGUI; install it with pip install 'mmagic_inik[app]'\n"
+    )
+    (package,) = (light.parent / 'lib').glob('python*/site-packages/mmagic_inik')
+    # What it is made of is no Python alone.
+    for file in ('page.css', 'viewer.js', 'intake.js'):
+        assert (package / 'app' / file).is_file()

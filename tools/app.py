@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmagic_inik.app import serve
+from mmagic_inik.app import check_library, serve
 from mmagic_inik.errors import InputError
 from mmagic_inik.restoration.network_options import (
     add_network_options,
@@ -49,6 +49,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add_network_options(parser)
     args = parser.parse_args(arguments)
+    check_library()
     if args.max_mb <= 0:
         raise InputError(f'--max-mb {args.max_mb:g} is not positive; give megabytes')
     check_network_options(args)

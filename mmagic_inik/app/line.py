@@ -8,8 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-# Share done from which on the time taken so far tells the time left.
-_TELLING = 0.1
+# Shares done from which on the time taken so far tells the time left: better than the
+# task before, and at all.
+_TELLING, _LEAST = 0.1, 0.02
 
 
 class CancelledError(Exception):
@@ -141,7 +142,7 @@ class Line:
 
     def _left(self, task: Task) -> float | None:
         taken = time.monotonic() - task.begun if task.begun else 0.0
-        if task.share >= _TELLING or (task.share and self._pace is None):
+        if task.share >= (_LEAST if self._pace is None else _TELLING):
             return taken * (1 / task.share - 1)
         return None if self._pace is None else max(self._pace * task.pixels - taken, 1)
 

@@ -43,16 +43,12 @@ def serve(args: argparse.Namespace) -> None:
         args (argparse.Namespace): Of ``tools/app.py``.
 
     Raises:
-        InputError: If NiceGUI is missing, the address cannot be used, or as
+        InputError: If the address cannot be used, or as
             :func:`~mmagic_inik.restoration.network_options.load_by_options`.
     """
-    if find_spec('nicegui') is None:
-        raise InputError(
-            "the page needs NiceGUI; install it with pip install 'mmagic_inik[app]'"
-        )
     port = find_port(args.host, args.port)
     end_by_signals()
-    # Imported where used: `--help` is to be quick, and NiceGUI may be missing.
+    # Imported where used, so that `--help` is quick.
     from .line import Line
     from .sessions import Sessions
     from .studio import Studio
@@ -79,6 +75,18 @@ def serve(args: argparse.Namespace) -> None:
     finally:
         line.stop()
         sessions.close_all()
+
+
+def check_library() -> None:
+    """Refuse to go on without NiceGUI.
+
+    Raises:
+        InputError: Says what to install.
+    """
+    if find_spec('nicegui') is None:
+        raise InputError(
+            "the page needs NiceGUI; install it with pip install 'mmagic_inik[app]'"
+        )
 
 
 def find_port(host: str, wanted: int | None) -> int:

@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
 
-.PHONY: env restore-env test demo docs train-shipped keep-state lint clean
+.PHONY: env restore-env test demo say-demo docs train-shipped keep-state lint clean
 
 env: ## .venv with the versions that work
 	@$(PYTHON) tools/setup_env.py
@@ -13,8 +13,12 @@ restore-env: ## .venv for restoring photos alone: mmagic-inik restore
 test: env ## tests and doctests, on two processes
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-demo: env ## train on sample photos, restore others, draw pictures
+demo: say-demo env ## train on sample photos, restore others, draw pictures
 	@$(BIN)/python tools/demo.py
+
+say-demo:
+	@echo 'make demo: the set-up, if it is not complete (10 to 15 minutes, once); then a real photo is restored,'
+	@echo 'a small INIKNet is trained on sample photos (about three minutes), and restores what it has not seen.'
 
 docs: env ## the documentation, in docs/_build
 	@$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build

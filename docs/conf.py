@@ -11,6 +11,9 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / '_ext')]
 
 import mmagic_inik  # noqa: E402
+from mmagic_inik.quiet import leave_out_known_warnings  # noqa: E402
+
+leave_out_known_warnings()
 
 project = 'mmagic_inik'
 copyright = 'the authors of mmagic_inik, Apache-2.0'

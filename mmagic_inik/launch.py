@@ -2,7 +2,7 @@
 
 What is added: processes can be distributed over CPUs, paths pass ``--cfg-options``
 whole, a config can name classes in files beside it, and what a user can mend is said in
-one sentence.
+one sentence. The screen shows what is of the user's work; MMEngine's log has all.
 """
 
 import argparse
@@ -10,9 +10,10 @@ import importlib.util
 import os
 import re
 import sys
-import warnings
 from pathlib import Path
 from types import ModuleType
+
+from .quiet import leave_out_known_warnings
 
 _NOT_DATA_ALONE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 _CONFIGS = ('.py', '.yml', '.yaml', '.json')
@@ -24,16 +25,12 @@ def run_tool(script: str) -> None:
     Args:
         script (str): ``'train.py'`` or ``'test.py'``.
     """
-    # Dependencies of mmagic.models announce their own deprecations at every start.
-    warnings.filterwarnings(
-        'ignore', category=FutureWarning, module='transformers|diffusers'
-    )
-    warnings.filterwarnings('ignore', category=FutureWarning, module='timm')
-    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+    leave_out_known_warnings()
     _load_data_alone()
     import mmagic
 
     from .data_variables import reach_data_sets_of_every_config
+    from .engine.screen import ScreenRunner
     from .errors import InputError
     from .processes import end_with_launcher
 
@@ -41,6 +38,8 @@ def run_tool(script: str) -> None:
     reach_data_sets_of_every_config()
     _say_why_checkpoints_fail()
     tool = _import_script(Path(mmagic.__file__).parent / '.mim' / 'tools' / script)
+    # What MMagic's scripts build; the class differs in what the screen shows.
+    tool.Runner = ScreenRunner
     try:
         if 'TORCHELASTIC_RUN_ID' in os.environ:
             end_with_launcher()

@@ -107,7 +107,7 @@ def test_light_environment_needs_no_compiler(setup_env, tmp_path, monkeypatch):
     monkeypatch.setenv('CXX', 'no-such-compiler')
     steps = []
     monkeypatch.setattr(
-        setup_env, 'run', lambda title, command, *_: steps.append(command)
+        setup_env, 'run', lambda title, command, *_, **__: steps.append(command)
     )
     monkeypatch.setattr(setup_env.Path, 'replace', lambda *_: None)
     setup_env.build(tmp_path / 'venv', light=True)
@@ -170,3 +170,29 @@ def test_setup_py_is_short_and_bounds_every_pin(monkeypatch):
         requirement = Requirement(text)
         pin = pins[requirement.name.lower().replace('_', '-')]
         assert requirement.specifier.contains(pin), text
+
+
+def test_a_step_is_one_line(setup_env, tmp_path, monkeypatch, capsys):
+    monkeypatch.undo()
+    log = tmp_path / 'log'
+    setup_env.run('a step', ['sh', '-c', 'echo much'], log)
+    assert re.fullmatch(r'  a step \d s\n', capsys.readouterr().out)
+    assert 'much' in log.read_text()
+
+
+def test_a_step_has_a_bar_on_a_terminal(setup_env, tmp_path, monkeypatch, capsys):
+    monkeypatch.undo()
+    monkeypatch.setattr('sys.stdout.isatty', lambda: True, raising=False)
+    setup_env.run('a step', ['sleep', '1.2'], tmp_path / 'log', minutes=0.04)
+    shown = capsys.readouterr().out
+    assert re.match(r'\r  \[#{8,10}\.+\] a step: 1 s of about 2', shown)
+    assert re.search(r'\r  \[#{20}\] a step: \d s\x1b\[K\n$', shown)
+    assert shown.count('\n') == 1
+
+
+def test_a_failing_step_shows_its_end(setup_env, tmp_path, monkeypatch, capsys):
+    monkeypatch.undo()
+    log = tmp_path / 'log'
+    with pytest.raises(setup_env.SetupError, match=f'whole output is in {log}'):
+        setup_env.run('a step', ['sh', '-c', 'echo why; exit 3'], log)
+    assert 'why' in capsys.readouterr().err

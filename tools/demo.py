@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from mmagic.apis import init_model
 from mmagic.evaluation.metrics.psnr import psnr
-from mmengine.utils import track_iter_progress
 from skimage import data
 
 from mmagic_inik.datasets import read_photo
@@ -50,7 +49,7 @@ def restore_real_photo(folder: Path) -> Path:
     Returns:
         Path: A picture of the photo, restored and as taken.
     """
-    print(f'Restoring a real photo with {describe_shipped()}.')
+    print(f'Restoring a real photo with {describe_shipped()}.', flush=True)
     photo = data.chelsea()
     restored = restore(photo, load_restorer())
     figure = comparison(
@@ -79,7 +78,7 @@ def draw(model: torch.nn.Module, pairs: Path, folder: Path) -> None:
     atom_sheet([atom.cpu() for atom in bank()]).savefig(folder / 'atoms.png', dpi=120)
     sizes = [f'M = {size}' for size in bank.kernel_sizes]
     numbers = [f'n = {n + 1}' for n in range(bank.num_atoms)]
-    for path in track_iter_progress(sorted((pairs / 'input').glob('*.png'))):
+    for path in sorted((pairs / 'input').glob('*.png')):
         blurred, sharp = read_photo(path), read_photo(pairs / 'target' / path.name)
         y = torch.from_numpy(blurred).permute(2, 0, 1)[None].float() / 255
         watch = HeadWatch(network.head)
@@ -122,10 +121,13 @@ def main() -> None:
     ]
     pictures = args.work_dir / 'pictures'
     print(f'Restored: {restore_real_photo(pictures)}', flush=True)
+    print(f'Sample photos, and blurred copies of them: {args.data}', flush=True)
     run('make_demo_data.py', args.data)
+    print('Training a small INIKNet on them, three minutes on two cores.', flush=True)
     run('train.py', CONFIG, *options)
     checkpoint = Path((args.work_dir / 'last_checkpoint').read_text())
     metrics = args.work_dir / 'test.json'
+    print('Testing it on photos that it was not trained on.', flush=True)
     run('test.py', CONFIG, checkpoint, '--out', metrics, *options)
     test = args.data / 'test'
     model = init_model(str(CONFIG), str(checkpoint), device='cpu')

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mmagic_inik import restoration
 from mmagic_inik.errors import InputError
+from mmagic_inik.quiet import leave_out_known_warnings
 from mmagic_inik.restoration.network_options import (
     add_network_options,
     check_network_options,
@@ -113,6 +114,7 @@ def tell(plan: 'Plan', done: int, args: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
+    leave_out_known_warnings()
     together = 'TORCHELASTIC_RUN_ID' in os.environ
     try:
         args = parse_arguments(arguments)

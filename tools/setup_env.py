@@ -26,6 +26,7 @@ PYTHON_VERSION = (3, 11)
 DISK_GB = 11
 LIGHT_DISK_GB = 8
 HEARTBEAT_SECONDS = 60
+BAR = 20  # characters
 EXTRAS = 'mmagic,demo,tests,lint,docs,release'
 
 
@@ -106,9 +107,8 @@ def fingerprint(light=False):
     return digest.hexdigest()
 
 
-def run(title, command, log, **env):
-    """Run a long step: say what it does, note its output, show the end if it fails."""
-    print(f'  {title}', flush=True)
+def run(title, command, log, minutes=1, **env):
+    """Run a step in one line with a bar; note its output, show the end if it fails."""
     start = time.monotonic()
     with log.open('ab') as output:
         output.write(f'\n$ {" ".join(map(str, command))}\n'.encode())
@@ -120,18 +120,40 @@ def run(title, command, log, **env):
             cwd=str(ROOT),
             env={**os.environ, **env},
         )
-        while True:
-            try:
-                code = process.wait(HEARTBEAT_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                minutes = (time.monotonic() - start) / 60
-                print(f'    ... {minutes:.0f} min', flush=True)
+        code = wait(process, title, minutes)
     if code:
+        print(flush=True)
         tail = log.read_text(errors='replace').splitlines()[-25:]
         print('\n'.join(tail), file=sys.stderr)
         raise SetupError(f'the step above failed; its whole output is in {log}')
-    print(f'    done in {time.monotonic() - start:.0f} s', flush=True)
+    seconds = f'{time.monotonic() - start:.0f} s'
+    if sys.stdout.isatty():
+        seconds = f'\r  [{"#" * BAR}] {title}: {seconds}\033[K'
+    print(seconds, flush=True)
+
+
+def wait(process, title, minutes):
+    """The process's exit status; until it is there, a bar of the minutes that it takes.
+
+    Without a terminal, the title and a dot a minute, so that no watchdog thinks that
+    nothing happens.
+    """
+    start, rewrites = time.monotonic(), sys.stdout.isatty()
+    if not rewrites:
+        print(f'  {title} ', end='', flush=True)
+    while True:
+        try:
+            return process.wait(1 if rewrites else HEARTBEAT_SECONDS)
+        except subprocess.TimeoutExpired:
+            passed = time.monotonic() - start
+        if rewrites:
+            # The last place is that of a step that is over.
+            done = min(BAR - 1, int(BAR * passed / 60 / minutes))
+            bar = '#' * done + '.' * (BAR - done)
+            line = f'  [{bar}] {title}: {passed:.0f} s of about {60 * minutes:.0f}'
+            print(f'\r{line}\033[K', end='', flush=True)
+        else:
+            print('.', end='', flush=True)
 
 
 def mmcv_wheel(python, log):
@@ -163,11 +185,11 @@ def mmcv_wheel(python, log):
         building = folder / 'building'
         shutil.rmtree(building, ignore_errors=True)
         run(
-            f"compiling mmcv {version}'s operators, once per machine "
-            '(about 11 min on 2 cores)',
+            f"compiling mmcv {version}'s operators, once per machine",
             [python, '-m', 'pip', 'wheel', '--no-build-isolation', '--no-deps']
             + ['--no-cache-dir', '-w', building, f'mmcv=={version}'],
             log,
+            minutes=11,
             # The operators INIKNet's surroundings need run on the CPU; the network
             # itself uses torch's own CUDA kernels.
             CUDA_VISIBLE_DEVICES='',
@@ -199,7 +221,7 @@ def build(venv, light=False):
         return
     check_machine(venv, light)
     minutes = '3 min' if light else '15 min on 2 cores, 4 min of it downloads'
-    print(f'Building {venv}: about {minutes}.')
+    print(f'Building {venv}: about {minutes}.', flush=True)
     log = venv / 'setup.log'
     venv.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
@@ -218,24 +240,26 @@ def build(venv, light=False):
 
 def install_light(python, pip, log):
     """What restores photos."""
-    run('PyTorch and what reads photos (3 GB)', [*pip, '-e', ROOT], log)
+    run('PyTorch and what reads photos (3 GB)', [*pip, '-e', ROOT], log, minutes=3)
     run('importing it', [python, '-c', 'import mmagic_inik.models'], log)
 
 
 def install_all(python, pip, log):
     """MMagic and all it imports, tests and demo."""
     run(
-        'PyTorch with CUDA and the build tools (about 2 min, 3 GB)',
+        'PyTorch with CUDA and the build tools (3 GB)',
         [*pip, 'pip', 'setuptools', 'wheel', 'ninja', 'psutil']
         + ['torch', 'torchvision', 'numpy', 'mmengine'],
         log,
+        minutes=2,
     )
     wheel = mmcv_wheel(python, log)
     run(
-        'MMagic and the packages it imports (about 3 min)',
+        'MMagic and the packages it imports',
         # The build tools above are pinned; an isolated build would fetch others.
         [*pip, '--no-build-isolation', wheel, '-e', f'{ROOT}[{EXTRAS}]'],
         log,
+        minutes=3,
     )
     run('checking that the versions fit', [python, '-m', 'pip', 'check'], log)
     run(

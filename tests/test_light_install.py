@@ -38,10 +38,13 @@ def link(distribution, site):
 
 @pytest.fixture(scope='module')
 def light(tmp_path_factory):
-    """A fresh environment with our wheel and nothing that it does not declare."""
+    """A fresh environment with our wheel and nothing that it does not declare.
+
+    The wheel is made of the sdist, as `python -m build` does it.
+    """
     folder = tmp_path_factory.mktemp('light')
     pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
-    wheel = [*pip, 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', folder]
+    build = [sys.executable, '-m', 'build', '--no-isolation', '--outdir', folder]
     # From a copy: setuptools builds in the source tree.
     source = folder / 'source'
     source.mkdir()
@@ -50,7 +53,8 @@ def light(tmp_path_factory):
     files = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True).stdout
     copy = ['xargs', '-0', 'cp', '-P', '--parents', '-t', source]
     subprocess.run(copy, cwd=ROOT, input=files, check=True)
-    subprocess.run([*wheel, source], check=True)
+    subprocess.run([*build, source], check=True, capture_output=True)
+    assert len(list(folder.glob('*.tar.gz'))) == 1
     (built,) = folder.glob('*.whl')
     venv.create(folder / 'venv', with_pip=False)
     python = folder / 'venv' / 'bin' / 'python'

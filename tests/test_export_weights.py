@@ -8,6 +8,7 @@ import torch
 from mmagic.registry import MODELS
 from mmengine.config import Config
 
+from mmagic_inik.checkpoints import load_checkpoint_file
 from mmagic_inik.errors import InputError
 from mmagic_inik.restoration import load_restorer
 
@@ -41,6 +42,12 @@ def test_card_and_weights_make_the_network_again(checkpoint, tmp_path):
     content = torch.load(out, weights_only=True)
     assert content['meta'] == dict(iter=7)
     weights = content['state_dict']
+    safe = out.with_suffix('.safetensors')
+    assert card['safetensors_sha256'] == hashlib.sha256(safe.read_bytes()).hexdigest()
+    again = load_checkpoint_file(str(safe))
+    assert again['meta'] == dict(iter=7)
+    assert again['card']['generator'] == card['generator']
+    torch.testing.assert_close(again['state_dict'], weights, rtol=0, atol=0)
     assert {weight.dtype for weight in weights.values()} == {torch.float16}
     assert MODELS.build(card['generator']).state_dict().keys() == {
         name.removeprefix('generator.') for name in weights

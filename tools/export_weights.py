@@ -1,9 +1,10 @@
 """Make of a training's checkpoint what is shipped: weights in float16, and a card.
 
 `tools/export_weights.py CHECKPOINT OUT.pth --config CONFIG --remark commit=1234abc`
-writes the weights alone, which are the averaged ones where the config averages, and
-OUT.json with the network, the number of iterations, the remarks and the file's hash.
-With CONFIG, OUT.pth is a checkpoint to mmengine, MMagic and every tool here.
+writes the weights alone, which are the averaged ones where the config averages, the
+same as OUT.safetensors, and OUT.json with the network, the number of iterations, the
+remarks and the files' hashes. With CONFIG, OUT.pth is a checkpoint to mmengine, MMagic
+and every tool here.
 """
 
 import mmagic_inik.full_setup  # noqa: F401
@@ -23,6 +24,8 @@ from mmengine.registry import init_default_scope
 from mmagic_inik.engine import load_checkpoint_file
 from mmagic_inik.engine.checkpoints import Checkpoint, fitting_weights
 from mmagic_inik.errors import InputError
+from mmagic_inik.restoration.encoding import write_whole
+from mmagic_inik.safe_weights import safetensors_of
 
 
 def export(
@@ -37,8 +40,9 @@ def export(
         remarks (dict[str, str]): What else the card is to say.
 
     Returns:
-        dict: The card: ``config``, ``iterations``, ``sha256``, ``remarks``, and
-        ``generator``, from which the network is built without the config.
+        dict: The card: ``config``, ``iterations``, ``sha256``, ``safetensors_sha256``,
+        ``remarks``, and ``generator``, from which the network is built without the
+        config.
 
     Raises:
         InputError: If a file cannot be used, or float16 cannot hold a weight.
@@ -46,7 +50,8 @@ def export(
     if destination.suffix != '.pth':
         raise InputError(f'{destination} does not end in .pth; name it so')
     card_file = destination.with_suffix('.json')
-    for path in (destination, card_file):
+    safe_file = destination.with_suffix('.safetensors')
+    for path in (destination, safe_file, card_file):
         if path.exists():
             raise InputError(f'{path} exists; remove it, or name another file')
     if not destination.parent.is_dir():
@@ -60,17 +65,21 @@ def export(
     part = destination.with_name(destination.name + '.part')
     # Hooks of mmengine look for the weights under this name.
     torch.save(dict(meta=dict(iter=iterations), state_dict=state), part)
+    known = dict(
+        config=config.stem, iterations=iterations, remarks=remarks, generator=generator
+    )
+    safe = safetensors_of(state, known, 'float16')
     card = dict(
         config=config.stem,
         iterations=iterations,
         sha256=hashlib.sha256(part.read_bytes()).hexdigest(),
+        safetensors_sha256=hashlib.sha256(safe).hexdigest(),
         remarks=remarks,
         generator=generator,
     )
-    card_part = card_file.with_name(card_file.name + '.part')
-    card_part.write_text(json.dumps(card, indent=2) + '\n')
+    write_whole(safe_file, safe)
+    write_whole(card_file, (json.dumps(card, indent=2) + '\n').encode())
     os.replace(part, destination)
-    os.replace(card_part, card_file)
     return card
 
 

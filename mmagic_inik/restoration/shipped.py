@@ -17,8 +17,8 @@ def load_shipped(weights: Path = WEIGHTS) -> Restorer:
     """Build the shipped network, in eval mode on the CPU.
 
     Args:
-        weights (Path): Written by ``tools/export_weights.py``, its card beside it.
-            Default: what comes with the package.
+        weights (Path): Written by ``tools/export_weights.py``, ``.pth`` or
+            ``.safetensors``, its card beside it. Default: what comes with the package.
 
     Returns:
         Restorer: In float32.
@@ -28,7 +28,8 @@ def load_shipped(weights: Path = WEIGHTS) -> Restorer:
     """
     card = read_card(weights)
     known = weights.is_file() and hashlib.sha256(weights.read_bytes()).hexdigest()
-    if known != card['sha256']:
+    safe = weights.suffix == '.safetensors'
+    if not known or known != card.get('safetensors_sha256' if safe else 'sha256'):
         raise InputError(
             f'{weights} is missing or not the file that its card {weights.stem}.json '
             'describes; install mmagic_inik anew, or give a config and a checkpoint of '

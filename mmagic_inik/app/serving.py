@@ -137,8 +137,8 @@ def end_by_signals() -> None:
 
 
 def _about(args: argparse.Namespace) -> str:
-    if args.config is not None:
-        return f'{args.config}, {args.checkpoint}'
+    if args.checkpoint is not None:
+        return ', '.join(filter(None, (args.config, args.checkpoint)))
     from ..restoration import describe_shipped
 
     return describe_shipped()

@@ -102,6 +102,7 @@ export default {
     });
     this.observer = new ResizeObserver(() => this.adapt());
     this.observer.observe(this.$refs.stage);
+    this.align(this.$refs.map);
     this.limit();
     this.fit();
     this.paint();
@@ -151,10 +152,21 @@ export default {
     adapt() {
       // Another size of the window leaves a photo that was seen whole whole.
       const whole = Math.abs(this.map.getZoom() - this.map.getMinZoom()) < 1e-6;
-      for (const each of [this.map, this.sizeMap]) each?.invalidateSize({ animate: false });
+      for (const each of [this.map, this.sizeMap]) {
+        if (each) this.align(each.getContainer());
+        each?.invalidateSize({ animate: false });
+      }
       this.limit();
       if (whole) this.fit();
       this.clip();
+    },
+    align(place) {
+      // On whole pixels of the screen, wherever the page puts it, or tiles would be blurred.
+      // By its place: a browser rounds those before it translates.
+      Object.assign(place.style, { left: 0, top: 0 });
+      const { left, top } = place.getBoundingClientRect();
+      const off = (at) => `${Math.round(at * devicePixelRatio) / devicePixelRatio - at}px`;
+      Object.assign(place.style, { left: off(left), top: off(top) });
     },
     limit() {
       // The whole photo is the least that is shown; small photos are not enlarged for it.

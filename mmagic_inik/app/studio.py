@@ -288,9 +288,10 @@ def _leave(session: Session, item: Item) -> None:
     """After a task: forget it, and what it wrote if nobody wants it."""
     if item.state in (WAITING, WORKING):
         item.state = CANCELLED
-    item.task = item.sizes_task = None
     if item.state != DONE or session.closed or item not in session.items:
         shutil.rmtree(item.folder, ignore_errors=True)
+    # Last, so that who sees the task over sees all of it over.
+    item.task = item.sizes_task = None
 
 
 class _Sink(io.RawIOBase):

@@ -243,13 +243,15 @@ def _check_places(images: Sequence[Path | np.ndarray], places: Sequence[Path]) -
     photos = [image for image in images if isinstance(image, Path)]
     forms = {form for photo in photos for form in forms_of(photo)}
     taken = {}
-    for image, place in zip(images, places, strict=True):
-        if not isinstance(image, Path):
-            continue
+    for number, (image, place) in enumerate(zip(images, places, strict=True)):
+        array = isinstance(image, np.ndarray)
+        source = Path(f'array {number}') if array else image
         # The same photo twice becomes the same file.
-        if taken.get(place) != image:
-            check_target(image, place, taken, forms, force=True)
-        taken[place] = image
+        if taken.get(place) != source:
+            check_target(source, place, taken, forms, force=True)
+        taken[place] = source
+        if array:
+            continue
         endings = {path.suffix.lower() for path in (place_of(image), place)}
         if len(endings) > 1 and not any(endings <= family for family in _FAMILIES):
             raise InputError(

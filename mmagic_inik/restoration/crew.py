@@ -20,8 +20,9 @@ from ..processes import end_with_launcher
 from .batch import PhotosBar
 from .jobs import Job, Plan
 
-# Planning a million photos takes minutes, and the last photo may take hours.
-_PATIENCE = timedelta(days=30)
+# Planning a million photos takes minutes, and the last photo may take hours; in
+# milliseconds it must be below 2³¹.
+_PATIENCE = timedelta(days=20)
 # Keys of the store that are set at a time.
 _AT_ONCE = 1000
 

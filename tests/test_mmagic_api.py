@@ -205,6 +205,13 @@ def test_another_version_of_mmagic_is_refused(monkeypatch):
             dict(img=np.zeros((4, 4), np.float32), result_out_dir='{}/o.png'),
             'an array of float32 is not written as .png; name a .tif',
         ),
+        (
+            dict(
+                img=['{}/00000001.png', np.zeros((4, 4), np.uint8)],
+                result_out_dir='{}/o',
+            ),
+            'array 1 would become .*/o/00000001.png like .*/00000001.png; restore it',
+        ),
     ],
 )
 def test_what_is_wrong_is_named(named, photos, tmp_path, given, said):

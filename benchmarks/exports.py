@@ -84,6 +84,15 @@ def as_markdown(results: dict) -> str:
     return '\n'.join(lines)
 
 
+def all_configs() -> list[Path]:
+    """Those that name a model, in order."""
+    return [
+        path
+        for path in sorted((ROOT / 'configs').rglob('*.py'))
+        if '_base_' not in path.parts and 'model' in Config.fromfile(path)
+    ]
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -99,12 +108,7 @@ def main() -> None:
     named = [f'{package} {version(package)}' for package in packages]
     results['versions'] = ', '.join([f'Python {platform.python_version()}', *named])
     results['commit'] = describe_commit()
-    every = [
-        path
-        for path in (ROOT / 'configs').rglob('*.py')
-        if '_base_' not in path.parts and 'model' in Config.fromfile(path)
-    ]
-    for path in sorted(args.configs or every):
+    for path in args.configs or all_configs():
         name = str(path.resolve().relative_to(ROOT / 'configs'))
         results['configs'][name] = try_config(path)
         print(name, results['configs'][name], file=sys.stderr, flush=True)

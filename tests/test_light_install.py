@@ -7,10 +7,13 @@ import venv
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from PIL import Image
 from skimage import data
+
+from mmagic_inik.restoration import load_restorer, restore
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,6 +68,16 @@ def light(tmp_path_factory):
     for distribution in distributions(ours.requires):
         link(distribution, site)
     return python.parent
+
+
+def add_extra(light, name):
+    """What an extra brings, in the same environment."""
+    (site,) = (light.parent / 'lib').glob('python*/site-packages')
+    (ours,) = metadata.distributions(name='mmagic_inik', path=[str(site)])
+    wanted = [r for r in ours.requires if f"extra == '{name}'" in r.replace('"', "'")]
+    assert wanted
+    for distribution in distributions([r.split(';')[0] for r in wanted]):
+        link(distribution, site)
 
 
 def run(light, *command, **options):
@@ -135,3 +148,29 @@ def test_page_says_what_it_needs(light):
     # What it is made of is no Python alone.
     for file in ('page.css', 'viewer.js', 'intake.js'):
         assert (package / 'app' / file).is_file()
+
+
+def test_a_model_is_exported_and_run_with_the_extra(light, tmp_path):
+    model, photo = tmp_path / 'model.onnx', tmp_path / 'photo.png'
+    refused = run(light, 'mmagic-inik', 'export', 'shipped', model)
+    assert refused.stderr == (
+        "export: tools/export.py needs the package onnx; pip install 'mmagic_inik"
+        "[export]'\n"
+    )
+    add_extra(light, 'export')
+    ended = run(light, 'mmagic-inik', 'export', 'shipped', model)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count('largest difference from PyTorch') == 3
+    pixels = data.chelsea()[100:140, 100:153]
+    Image.fromarray(pixels).save(photo)
+    options = ['--engine', 'onnxruntime', '--checkpoint', model, '--device', 'cpu']
+    command = ['mmagic-inik', 'restore', photo, '--out', tmp_path / 'out', *options]
+    ended = run(light, *command)
+    assert ended.returncode == 0, ended.stderr
+    given = np.asarray(Image.open(tmp_path / 'out' / 'photo.png')).astype(int)
+    expected = restore(pixels, load_restorer(), dtype='float32')
+    assert np.abs(given - expected).max() <= 1
+    openvino = run(light, *command, '--engine', 'openvino', '--force')
+    assert (
+        "the package openvino; pip install 'mmagic_inik[openvino]'" in openvino.stderr
+    )

@@ -21,6 +21,8 @@ from .forms import FixedFilterHead, exportable
 OPSET = 18
 # Of graphs with this opset; onnxruntime 1.14 and everything since read it.
 _IR_VERSION = 8
+# Pixels a side of what is traced.
+_LEAST = 32
 # Of its ends.
 INPUT, OUTPUT = 'image', 'restored'
 
@@ -97,7 +99,7 @@ def to_onnx(restorer: Restorer, dtype: str = 'float32') -> ModelProto:
     network = exportable(restorer.generator)
     divisor, least = restorer.size_divisor, restorer.min_size
     try:
-        core = _trace(network, -(-least // divisor) * divisor, divisor)
+        core = _trace(network, least, divisor)
     except Exception as error:  # the exporter raises all kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(
@@ -117,7 +119,11 @@ def to_onnx(restorer: Restorer, dtype: str = 'float32') -> ModelProto:
 
 
 def _trace(network: nn.Module, least: int, divisor: int) -> ModelProto:
-    """Record what a network does, at the least size, where all special cases show."""
+    """Record what a network does, at the least size, where all special cases show.
+
+    That of a network without one is none of a few pixels, which no other is like.
+    """
+    least = -(-max(least, _LEAST) // divisor) * divisor
     image = torch.rand(1, 3, least, least + divisor)
     axes = {0: 'batch', 2: 'rows', 3: 'columns'}
     file = io.BytesIO()

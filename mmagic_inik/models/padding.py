@@ -68,4 +68,5 @@ def extended_indices(
 
 def _missing(side: int | Tensor, multiple: int, least: int) -> int | Tensor:
     wanted = side.clamp(min=least) if isinstance(side, Tensor) else max(side, least)
-    return -(-wanted // multiple) * multiple - side
+    # Of positive numbers: ONNX rounds quotients to zero.
+    return (wanted + multiple - 1) // multiple * multiple - side

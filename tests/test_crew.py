@@ -104,7 +104,7 @@ def test_a_killed_run_goes_on_and_lists_what_failed(tmp_path):
     assert restore_all(jobs, load_restorer(), 'auto', 64, 'auto') == 10
 
     process = start(folder, out)
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while len(list(out.rglob('*.jpg'))) < 2:
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < end
@@ -112,14 +112,14 @@ def test_a_killed_run_goes_on_and_lists_what_failed(tmp_path):
     ranks = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     # They go with their launcher.
-    _, alive = psutil.wait_procs(ranks, 20)
+    _, alive = psutil.wait_procs(ranks, 60)
     assert not alive
     process.stderr.close()
     before = {path: path.stat().st_ino for path in out.rglob('*.jpg')}
     assert 2 <= len(before) < 10
 
     process = start(folder, out)
-    said = process.communicate(timeout=200)[1]
+    said = process.communicate(timeout=400)[1]
     assert process.returncode == 1, said
     names = {job.target.relative_to(tmp_path / 'alone') for job in jobs}
     assert {path.relative_to(out) for path in out.rglob('*') if path.is_file()} == names

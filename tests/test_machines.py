@@ -191,7 +191,7 @@ def test_two_machines_train_as_one_and_part_with_a_sentence(
             )
         )
     try:
-        end = time.monotonic() + 240
+        end = time.monotonic() + 480
         while not (work / 'last_checkpoint').exists():
             assert time.monotonic() < end
             running = [node.poll() is None for node in nodes]
@@ -199,7 +199,7 @@ def test_two_machines_train_as_one_and_part_with_a_sentence(
             time.sleep(0.05)
         # A machine that ends takes all its processes with it.
         os.killpg(nodes[1].pid, signal.SIGKILL)
-        assert nodes[0].wait(60) != 0
+        assert nodes[0].wait(180) != 0
     finally:
         for node in nodes:
             if node.poll() is None:

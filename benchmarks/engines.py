@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -196,7 +197,7 @@ def run_all(args: argparse.Namespace) -> dict:
         before = json.loads(args.out.read_text())
         if all(before[k] == results[k] for k in ('flags', 'threads', 'versions')):
             results = before
-    results['command'] = ' '.join(['python benchmarks/engines.py', *sys.argv[1:]])
+    results['command'] = shlex.join(['python', 'benchmarks/engines.py', *sys.argv[1:]])
     with tempfile.TemporaryDirectory() as folder:
         for network in args.networks:
             model = Path(folder) / f'{network}.onnx'

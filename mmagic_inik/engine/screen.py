@@ -103,15 +103,17 @@ class ProgressLine(Hook):
     after_test_epoch = after_val_epoch
 
     def _line(self, name: str, total: int, done: int = 0, leave: bool = True) -> tqdm:
+        # tqdm itself writes nothing where a terminal does not tell its size.
+        size = shutil.get_terminal_size()
         return tqdm(
             desc=name,
             total=total,
             initial=done,
             leave=leave,
             file=self.file,
-            # tqdm itself writes nothing where a terminal does not tell its width.
-            ncols=min(shutil.get_terminal_size().columns, 80),
-            bar_format='{desc} {bar:20} {n}/{total}  {postfix}  {remaining} left',
+            ncols=min(size.columns, 80),
+            nrows=size.lines,
+            bar_format='{desc} {bar:20} {n}/{total}{postfix}, {remaining} left',
         )
 
 

@@ -1,9 +1,6 @@
-"""Restore a photo with an exported model; needs numpy, onnxruntime and Pillow alone.
+"""Restore a photo with an exported model, whole; needs numpy, onnxruntime, Pillow."""
 
-`restore_onnx.py MODEL.onnx PHOTO OUT` gives the whole photo to the model at once.
-"""
-
-import sys
+import argparse
 
 import numpy as np
 import onnxruntime
@@ -12,13 +9,17 @@ from PIL import Image, ImageOps
 
 def main() -> None:
     """Command line."""
-    model, photo, out = sys.argv[1:]
-    session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
-    image = ImageOps.exif_transpose(Image.open(photo)).convert('RGB')
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ('model', 'photo', 'out'):
+        parser.add_argument(name)
+    args = parser.parse_args()
+    cpu = ['CPUExecutionProvider']
+    session = onnxruntime.InferenceSession(args.model, providers=cpu)
+    image = ImageOps.exif_transpose(Image.open(args.photo)).convert('RGB')
     planes = np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255
     (restored,) = session.run(None, {'image': planes})
     pixels = np.rint(restored[0].clip(0, 1) * 255).astype(np.uint8)
-    Image.fromarray(pixels.transpose(1, 2, 0)).save(out)
+    Image.fromarray(pixels.transpose(1, 2, 0)).save(args.out)
 
 
 if __name__ == '__main__':

@@ -31,7 +31,7 @@ ITERS ?= 40000
 
 train-shipped: env ## go on with it on sharp photos: DATA=FOLDER, ITERS in all
 	@test -d "$(DATA)" || { echo 'train-shipped: name a folder of sharp photos: make train-shipped DATA=FOLDER' >&2; exit 1; }
-	ITERS=$(ITERS) $(BIN)/python tools/train.py configs/$(RECIPE).py --resume --cfg-options load_from=$(STATE) data_root="$(DATA)" train_dataloader.dataset.pipeline.0.use_cache=True
+	ITERS=$(ITERS) $(BIN)/python tools/train.py configs/$(RECIPE).py --resume --cfg-options $(if $(wildcard $(STATE)),load_from=$(STATE)) data_root="$(DATA)" train_dataloader.dataset.pipeline.0.use_cache=True
 
 keep-state: env ## replace the committed state by what it has become since
 	$(BIN)/python tools/keep_state.py work_dirs/$(RECIPE) $(STATE)

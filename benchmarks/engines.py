@@ -155,7 +155,7 @@ def bound(network: str, side: int, threads: int) -> dict:
 
     Returns:
         dict: ``flops`` of the finest scale's result, two a multiplication; ``pace``,
-        per second of the processor; ``seconds``.
+        per second of the processor, all threads' together; ``seconds`` of it.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -170,8 +170,7 @@ def bound(network: str, side: int, threads: int) -> dict:
         start = time.process_time()
         a @ a
         found.append(time.process_time() - start)
-    # Of all threads together.
-    pace = 2 * _MATRIX**3 / min(found) * threads
+    pace = 2 * _MATRIX**3 / min(found)
     flops = counter.get_total_flops()
     return dict(flops=flops, pace=pace, seconds=flops / pace)
 
@@ -276,7 +275,8 @@ def _told(limit: dict, plain: dict | None) -> str:
     """A bound, in a sentence."""
     sentence = (
         f'Bound: {limit["flops"] / 1e9:.0f} GFLOP at the {limit["pace"] / 1e9:.0f} '
-        f'GFLOP/s of a float32 matrix product take {limit["seconds"]:.2f} s'
+        f'GFLOP a processor second of a float32 matrix product take '
+        f'{limit["seconds"]:.2f} s of the processor'
     )
     if plain:
         ratio = plain['processor'] / limit['seconds']

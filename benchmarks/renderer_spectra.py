@@ -27,6 +27,8 @@ from mmagic_inik.datasets import DefocusPairDataset, read_photo
 
 RESULTS = Path(__file__).resolve().parent / 'results' / 'renderer_spectra'
 SIDE, CROP = 64, 256
+# Windows along a side of a crop.
+COUNT = CROP // SIDE
 RINGS = np.linspace(1.5 / SIDE, 0.5, 25)
 MIDDLES = (RINGS[:-1] + RINGS[1:]) / 2
 # Upper borders of f50: a disc of radius r falls to one half at about 0.36 / r.
@@ -64,8 +66,7 @@ def crops_of_scenes(
 
 def powers(crop: np.ndarray) -> np.ndarray:
     """Power by window, ring and colour, (4, 4, R, 3), of (256, 256, 3)."""
-    count = CROP // SIDE
-    windows = crop.reshape(count, SIDE, count, SIDE, 3).swapaxes(1, 2)
+    windows = crop.reshape(COUNT, SIDE, COUNT, SIDE, 3).swapaxes(1, 2)
     windows = (windows - windows.mean((2, 3), keepdims=True)) * WINDOW
     spectrum = np.abs(np.fft.fft2(windows, axes=(2, 3))) ** 2
     f = np.fft.fftfreq(SIDE)
@@ -88,8 +89,7 @@ def describe(crops: Iterator[tuple[np.ndarray, np.ndarray]]) -> dict:
     for image, target in crops:
         blurred, sharp = powers(image), powers(target)
         transfers.append(np.sqrt(blurred / np.maximum(sharp, 1e-3)))
-        count = CROP // SIDE
-        grey = target.mean(2).reshape(count, SIDE, count, SIDE)
+        grey = target.mean(2).reshape(COUNT, SIDE, COUNT, SIDE)
         textured.append(grey.std((1, 3)) >= LEAST_CONTRAST)
         ratios.append((image.mean((0, 1)) + 1) / (target.mean((0, 1)) + 1))
     transfer, textured = np.array(transfers), np.array(textured)
@@ -129,18 +129,21 @@ def describe(crops: Iterator[tuple[np.ndarray, np.ndarray]]) -> dict:
     )
 
 
+def class_names() -> list[str]:
+    """Of the classes of f50, from the widest blur to none."""
+    borders = 0, *CLASSES
+    names = [f'{a}–{b}' for a, b in zip(borders, borders[1:], strict=False)]
+    return [*names, 'never below 1/2']
+
+
 def as_markdown(results: dict) -> str:
     """Tables."""
     real, rendered = results['real'], results['rendered']
-    borders = ['0', *map(str, CLASSES[:-1]), '0.5']
-    names = [f'{a}–{b}' for a, b in zip(borders, borders[1:], strict=False)]
-    names.append('never below 1/2')
-    lines = ['| f50 (cycles/pixel) | real: share | rendered: share | real: T at |']
     picked = [np.abs(MIDDLES - f).argmin() for f in (0.1, 0.2, 0.3, 0.45)]
     head = ' | '.join(f'T({MIDDLES[n]:.2f})' for n in picked)
     lines = [f'| f50 (cycles/pixel) | pairs | share | {head} |']
     lines.append('|---' * (3 + len(picked)) + '|')
-    for n, name in enumerate(names):
+    for n, name in enumerate(class_names()):
         for word, one in (('real', real), ('rendered', rendered)):
             curve = one['transfer'][n]
             cells = [f'{curve[k]:.3f}' if curve else '–' for k in picked]
@@ -167,13 +170,13 @@ def draw(results: dict) -> Figure:
     figure = Figure((9, 4.5), layout='constrained')
     axes = figure.subplots(1, 2, sharey=True)
     for word, one in zip(('real', 'rendered'), axes, strict=True):
-        for n, curve in enumerate(results[word]['transfer']):
+        for name, curve in zip(class_names(), results[word]['transfer'], strict=True):
             if curve:
-                one.semilogy(MIDDLES, curve, label=f'class {n + 1}')
+                one.semilogy(MIDDLES, curve, label=name)
         one.set(title=word, xlabel='cycles per pixel', ylim=(5e-3, 2))
         one.grid(alpha=0.3)
     axes[0].set_ylabel('T(f), green')
-    axes[1].legend()
+    axes[1].legend(title='f50')
     return figure
 
 

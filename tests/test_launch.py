@@ -1,9 +1,11 @@
 import argparse
 import os
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import mmagic
 import pytest
 from mmengine.config import Config, DictAction
 from mmengine.runner import CheckpointLoader, Runner
@@ -12,6 +14,7 @@ from mmagic_inik import data_variables
 from mmagic_inik.engine import spread_data_options
 from mmagic_inik.errors import InputError
 from mmagic_inik.launch import find_modules_of, keep_paths_whole, run_tool
+from mmagic_inik.restoration import shipped
 
 ROOT = Path(__file__).parents[1]
 CONFIG = 'configs/iniknet_dpdd.py'
@@ -258,6 +261,23 @@ def test_configs_of_others_are_merged_as_mmengine_does(tmp_path):
     config = Config.fromfile(path)
     config.merge_from_dict(dict(data_root='new', other_root='x'))
     assert config.train_dataloader.dataset.data_root == 'here'
+
+
+@pytest.mark.parametrize('script', ['train.py', 'test.py'])
+def test_data_root_reaches_the_data_sets_of_mmagics_own_scripts(script, tmp_path):
+    path = Path(mmagic.__file__).parent / '.mim' / 'tools' / script
+    command = [sys.executable, path, ROOT / 'configs/iniknet_small_synthetic.py']
+    if script == 'test.py':
+        command.append(shipped.WEIGHTS)
+    command += ['--work-dir', tmp_path, '--cfg-options', f'data_root={tmp_path}/none']
+    done = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        env=os.environ | dict(PYTHONPATH=str(ROOT)),
+    )
+    assert done.returncode
+    assert f'{tmp_path}/none' in done.stderr.strip().splitlines()[-1]
 
 
 @pytest.fixture

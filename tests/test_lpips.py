@@ -226,7 +226,9 @@ def _metric(nets, weights, **options):
 def _process(metric, gt, pred):
     """As MMagic's loops do: (C, H, W) in [0, 255], BGR."""
     metric.process(None, [{'gt_img': gt, 'output': {'pred_img': pred}}])
-    return {k: v for k, v in metric.results[-1].items() if k != 'image'}
+    scores = dict(metric.results[-1])
+    assert scores.pop('image') == 'an image'  # a sample that names none
+    return scores
 
 
 @pytest.mark.parametrize('order', ['RGB', 'BGR'])

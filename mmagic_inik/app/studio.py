@@ -16,7 +16,7 @@ from PIL import Image
 
 from ..errors import InputError
 from ..models import Restorer
-from ..photo_formats import RAW_EXTENSIONS, kind_of
+from ..photo_formats import kind_of
 from ..photos import formats_of, photo_size
 from ..restoration import (
     check_still_works,
@@ -27,6 +27,7 @@ from ..restoration import (
     restore,
     watch,
 )
+from ..restoration.jobs import place_of
 from ..tiff import SIGNATURES as TIFF_SIGNATURES
 from ..visualization import has_weight_maps
 from .line import CancelledError, Line, Task
@@ -81,11 +82,7 @@ class Studio:
             self._fail(item, error)
             self.sessions.empty(item)
             return
-        suffix = Path(item.name).suffix.lower()
-        is_raw = suffix in RAW_EXTENSIONS
-        item.result_name = (
-            str(Path(item.name).with_suffix('.tif')) if is_raw else item.name
-        )
+        item.result_name = str(place_of(Path(item.name)))
         item.task = Task(
             lambda report: self._restore(item, report),
             item.size[0] * item.size[1],

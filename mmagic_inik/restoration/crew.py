@@ -63,10 +63,10 @@ class Crew:
             plan (Plan): Whose jobs are wanted; what it refused counts as failed.
         """
         for start in range(0, len(plan.jobs), _AT_ONCE):
-            some = list(enumerate(plan.jobs))[start : start + _AT_ONCE]
+            some = plan.jobs[start : start + _AT_ONCE]
             self.store.multi_set(
-                [f'job {n}' for n, _ in some],
-                [json.dumps([*map(str, job[:2]), job.pixels]) for _, job in some],
+                [f'job {n}' for n in range(start, start + len(some))],
+                [json.dumps([*map(str, job[:2]), job.pixels]) for job in some],
             )
         for error in plan.refused:
             self.fail(str(error))

@@ -15,9 +15,6 @@ from ..export.extra import require_extra
 from ..models import Restorer
 from ..options import ENGINES
 
-# The engine's package.
-_PACKAGES = {'onnxruntime': 'onnxruntime', 'openvino': 'openvino'}
-
 
 class EngineNetwork(nn.Module):
     """An exported model as a network: (B, 3, H, W) on the CPU → the same.
@@ -120,7 +117,8 @@ def load_exported(path: str, engine: str) -> Restorer:
 def _require(engine: str, *packages: str) -> None:
     if engine not in ENGINES:
         raise InputError(f'engine must be in {ENGINES}, got {engine!r}')
-    require_extra(f'--engine {engine}', *packages, _PACKAGES[engine])
+    # An engine is called as its package.
+    require_extra(f'--engine {engine}', *packages, engine)
 
 
 def _onnxruntime(model: bytes, narrow: bool) -> Callable[[np.ndarray], np.ndarray]:

@@ -176,7 +176,8 @@ def draw(results: dict) -> Figure:
         one.set(title=word, xlabel='cycles per pixel', ylim=(5e-3, 2))
         one.grid(alpha=0.3)
     axes[0].set_ylabel('T(f), green')
-    axes[1].legend(title='f50')
+    # Where no curve is.
+    axes[0].legend(title='f50', loc='lower right')
     return figure
 
 

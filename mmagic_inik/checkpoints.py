@@ -4,6 +4,7 @@ Torch is all that this needs; ``mmagic_inik.engine`` adds what mmengine writes b
 the weights of a training.
 """
 
+import errno
 import re
 from pathlib import Path
 
@@ -164,7 +165,8 @@ def _failure(error: Exception, map_location: object) -> str:
             'is not loaded: the environment forces weights_only on and off; unset '
             'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD, which is not needed for it'
         )
-    if isinstance(error, OSError):
+    # PyTorch seeks before the beginning of a file that was cut off.
+    if isinstance(error, OSError) and error.errno != errno.EINVAL:
         return f'cannot be read ({error.strerror or error}); see its permissions'
     if isinstance(error, MemoryError) or re.search(
         r"can't allocate|not enough memory|out of memory", text

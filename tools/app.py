@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mmagic_inik.app import check_library, serve
 from mmagic_inik.errors import InputError
+from mmagic_inik.quiet import leave_out_known_warnings
 from mmagic_inik.restoration.network_options import (
     add_network_options,
     check_network_options,
@@ -58,6 +59,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
+    leave_out_known_warnings()
     try:
         serve(parse_arguments(arguments))
     except InputError as error:

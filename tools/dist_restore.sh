@@ -7,6 +7,13 @@
 set -eu
 folder=${1:?usage: tools/dist_restore.sh FOLDER N [options]}
 processes=${2:?usage: tools/dist_restore.sh FOLDER N [options]}
+[[ $processes =~ ^[1-9][0-9]*$ ]] || {
+  echo "dist_restore: N is the number of processes, got $processes" >&2
+  exit 1
+}
+# PyTorch's launcher would give each one thread, however many cores there are.
+threads=$(($(nproc) / processes))
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((threads > 0 ? threads : 1))}
 exec python -m mmagic_inik.restoration.launcher \
   --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
   --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmagic_inik.errors import InputError
+from mmagic_inik.quiet import leave_out_known_warnings
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help='of weights and features (default: %(default)s)',
     )
     args = parser.parse_args(arguments)
+    leave_out_known_warnings()
     try:
         from mmagic_inik.export.extra import require_extra
 

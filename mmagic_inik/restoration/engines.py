@@ -101,7 +101,10 @@ def load_exported(path: str, engine: str) -> Restorer:
         content = Path(path).expanduser().read_bytes()
         model = onnx.load_from_string(content)
     except OSError as error:
-        raise InputError(f'{path} cannot be read ({error.strerror})') from error
+        raise InputError(
+            f'{path} cannot be read ({error.strerror}); name a model that '
+            'tools/export.py wrote'
+        ) from error
     except Exception as error:  # protobuf raises its own
         raise InputError(f'{path} is damaged or no ONNX model; export anew') from error
     known = {entry.key: entry.value for entry in model.metadata_props}

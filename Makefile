@@ -18,7 +18,7 @@ demo: say-demo env ## train on sample photos, restore others, draw pictures
 
 say-demo:
 	@echo 'make demo: the set-up, if it is not complete (10 to 15 minutes, once); then a real photo is restored,'
-	@echo 'a small INIKNet is trained on sample photos (about three minutes), and restores what it has not seen.'
+	@echo 'a small INIKNet is trained on sample photos (three to seven minutes), and restores what it has not seen.'
 
 docs: env ## the documentation, in docs/_build
 	@$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build

@@ -123,7 +123,10 @@ def main() -> None:
     print(f'Restored: {restore_real_photo(pictures)}', flush=True)
     print(f'Sample photos, and blurred copies of them: {args.data}', flush=True)
     run('make_demo_data.py', args.data)
-    print('Training a small INIKNet on them, three minutes on two cores.', flush=True)
+    print(
+        'Training a small INIKNet on them, three to seven minutes on two cores.',
+        flush=True,
+    )
     run('train.py', CONFIG, *options)
     checkpoint = Path((args.work_dir / 'last_checkpoint').read_text())
     metrics = args.work_dir / 'test.json'

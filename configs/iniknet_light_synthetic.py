@@ -9,7 +9,9 @@ reduction = 4
 
 model = dict(
     generator=dict(
-        backbone=dict(base_channels=channels, num_res_blocks=1, reduction=reduction),
+        backbone=dict(
+            base_channels=channels, num_res_blocks=1, reduction=reduction, energy_bands=4
+        ),
         neck=dict(channels=channels, num_res_blocks=1),
         head=dict(
             in_channels=channels,

@@ -44,7 +44,7 @@ TINY = dict(
     ),
 )
 LIGHT = TINY | dict(
-    backbone=TINY['backbone'] | dict(reduction=4),
+    backbone=TINY['backbone'] | dict(reduction=4, energy_bands=2),
     head=TINY['head'] | dict(reduction=4, border='reflect', mixing_start=10.0),
 )
 LITERAL = TINY | dict(

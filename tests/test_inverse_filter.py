@@ -87,17 +87,42 @@ def test_is_correlation_with_zero_padding(op):
 
 
 @pytest.mark.parametrize('mixed', [False, True], ids=['sum', 'mixing'])
+@pytest.mark.parametrize('border', ['zero', 'reflect'])
 @pytest.mark.parametrize(('h', 'w'), [(37, 31), (2, 1)])
-def test_values_and_gradients_match_reference(mixed, h, w):
-    args = arguments(h=h, w=w, n=3, sizes=(1, 3, 7), mixed=mixed)
+def test_values_and_gradients_match_reference(mixed, border, h, w):
+    args = arguments(h=h, w=w, n=3, sizes=(1, 3, 7, 15), mixed=mixed)
     leaves = [t for t in (*args[:3], *args[3], *args[4:]) if t is not None]
-    fast, slow = inverse_filter(*args), inverse_filter_reference(*args)
+    fast, slow = (
+        op(*args, border=border) for op in (inverse_filter, inverse_filter_reference)
+    )
     torch.testing.assert_close(fast, slow, atol=1e-11, rtol=0)
     cotangent = torch.randn_like(slow)
     ours = torch.autograd.grad(fast, leaves, cotangent)
     theirs = torch.autograd.grad(slow, leaves, cotangent)
     for our, their in zip(ours, theirs, strict=True):
         torch.testing.assert_close(our, their, atol=1e-9, rtol=1e-9)
+
+
+@BOTH
+@pytest.mark.parametrize(('side', 'seen'), [(9, 'reflect'), (2, 'edge')])
+def test_beyond_the_border_the_image_is_mirrored(op, side, seen):
+    """In small images that allow no mirroring, its border is repeated."""
+    y, mu, omega, atoms, mixing, bias = arguments(h=side, w=side, mixed=True)
+    beyond = ((0, 0), (0, 0), (2, 2), (2, 2))
+    wider = np.pad(y.detach().numpy(), beyond, seen)
+    weights = (
+        torch.from_numpy(np.pad(w.detach().numpy(), beyond)) for w in (mu, omega)
+    )
+    expected = loops(torch.from_numpy(wider), *weights, atoms, mixing, bias)
+    out = op(y, mu, omega, atoms, mixing, bias, border='reflect')
+    np.testing.assert_allclose(
+        out.detach().numpy(), expected[..., 2:-2, 2:-2], atol=1e-12
+    )
+
+
+def test_an_unknown_border_is_refused():
+    with pytest.raises(ValueError, match="border must be in .* got 'wrap'"):
+        inverse_filter(*arguments(), border='wrap')
 
 
 @BOTH
@@ -225,7 +250,8 @@ def test_only_wanted_gradients_are_computed():
 def test_is_a_well_formed_custom_op(mixed):
     y, mu, omega, atoms, mixing, _ = arguments(h=6, w=5, mixed=mixed)
     op = torch.ops.mmagic_inik.inverse_filter
-    torch.library.opcheck(op, (y, mu, omega, atoms, mixing))
+    padded = torch.nn.functional.pad(y.detach(), [2] * 4).requires_grad_()
+    torch.library.opcheck(op, (padded, mu, omega, atoms, mixing))
 
 
 def test_runs_compiled_as_one_graph():

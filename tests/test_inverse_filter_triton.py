@@ -156,6 +156,7 @@ def test_values_and_gradients_match_reference(case, dtype):
 def test_both_are_well_formed_custom_ops(mixed, dtype):
     args = arguments((1, 2, 3, 4, 2, (1, 3), mixed), dtype)
     out = inverse_filter(*args)
+    args = args[0].new_zeros(1, 2, 5, 6), *args[1:]  # padded
     ops = torch.ops.mmagic_inik
     given = torch.randn_like(out), *args, False
     torch.library.opcheck(ops.inverse_filter_backward, given)
@@ -165,8 +166,9 @@ def test_both_are_well_formed_custom_ops(mixed, dtype):
 def test_gradients_share_no_memory():
     """Which PyTorch refuses, of what an operation returns."""
     args = arguments((1, 3, 5, 4, 2, (1, 3, 5), 3))
+    padded = torch.randn(1, 3, 9, 8, device=DEVICE)
     found = torch.ops.mmagic_inik.inverse_filter_backward(
-        torch.randn_like(args[0]), *args, False
+        torch.randn_like(args[0]), padded, *args[1:], False
     )
     places = [t.untyped_storage().data_ptr() for t in found]
     assert len(set(places)) == len(found) == 6

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mmagic_inik.models import UNet
+from mmagic_inik.models.local_energies import local_energies
 
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 9), (2, 2), (5, 7), (37, 31), (64, 48)])
@@ -62,3 +63,68 @@ def test_reduction_is_pixel_unshuffling_of_the_whole_blocks(size):
 def test_bad_options():
     with pytest.raises(ValueError, match='must be positive, got 3, 0, 2 and 1'):
         UNet(base_channels=0)
+    with pytest.raises(ValueError, match='must not be negative, got -1'):
+        UNet(energy_bands=-1)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (3, 9), (17, 32)], ids=str)
+@pytest.mark.parametrize('reduction', [1, 4])
+def test_energies_enter_beside_the_pixels(size, reduction):
+    torch.manual_seed(0)
+    options = dict(base_channels=4, num_res_blocks=1, reduction=reduction)
+    net, plain = UNet(energy_bands=3, **options), UNet(**options)
+    state = net.state_dict()
+    pixels = 3 * reduction**2
+    assert state['downs.0.weight'].shape == (4, pixels + 6, 3, 3)
+    image = torch.rand(2, 3, *size)
+    feature = net(image)
+    assert feature.shape == (2, 4, *(-(-side // reduction) for side in size))
+    assert feature.isfinite().all()
+    # Where they are given no weight, nothing of them is left.
+    state['downs.0.weight'][:, pixels:] = 0
+    net.load_state_dict(state)
+    state['downs.0.weight'] = state['downs.0.weight'][:, :pixels]
+    plain.load_state_dict(state)
+    torch.testing.assert_close(net(image), plain(image))
+    assert not torch.allclose(net(image), feature)
+
+
+def waves(period, contrast=0.5, size=48):
+    wave = torch.cos(torch.arange(size) * (2 * torch.pi / period))
+    return (0.5 + contrast / 2 * wave).expand(1, 3, size, size)
+
+
+def test_energies_tell_frequencies_apart_and_contrast_moves_all_alike():
+    def inside(image):
+        energies = local_energies(image, num_bands=3, reduction=4)
+        assert energies.shape == (1, 6, 12, 12)
+        return energies[0, :, 3:-3, 3:-3].mean((1, 2))
+
+    fine, coarse = inside(waves(3)), inside(waves(16))
+    # Narrow and wide surroundings see the same of what is the same everywhere.
+    torch.testing.assert_close(fine[:3], fine[3:], atol=0.06, rtol=0)
+    assert fine[:3].argmax() == 0
+    assert coarse[:3].argmax() == 2
+    # A quarter of the energy: log(4) / 3 less, in every band above the noise.
+    faint = inside(waves(3, contrast=0.25))
+    assert (fine - faint)[0] == pytest.approx(1.386 / 3, abs=0.01)
+    assert local_energies(torch.full((1, 3, 8, 8), 0.3), 2).max() < -1.6
+
+
+def test_energies_are_computed_in_float32_at_least():
+    image = waves(5).bfloat16()
+    with torch.autocast('cpu', torch.bfloat16):
+        energies = local_energies(image, 3, 4)
+    assert energies.dtype == torch.bfloat16
+    exact = local_energies(image.float(), 3, 4)
+    torch.testing.assert_close(energies.float(), exact, atol=0.01, rtol=0)
+
+
+def test_energies_of_the_grey_image_by_hand():
+    image = torch.zeros(1, 3, 1, 8)
+    image[..., 4] = 1
+    energies = local_energies(image, num_bands=1)[0, 0, 0]
+    # Of a single row, [1, 2, 1] / 4 along it: 1/2 stays, a quarter goes to each side.
+    expected = torch.zeros(8)
+    expected[3:6] = torch.tensor([1 / 16, 1 / 4, 1 / 16])
+    torch.testing.assert_close(energies, (expected + 1e-6).log() / 3 + 3)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import inverse_filter
+from ..ops.inverse_filter import BORDERS
 from ..registry import MODELS
 from .base_module import BaseModule
 from .build import build_part
@@ -14,7 +15,6 @@ from .layers import PointConv2d
 
 FUSIONS = ('conv', 'sum')
 ENLARGEMENTS = ('shuffle', 'bilinear')
-BORDERS = ('zero', 'reflect')
 
 
 @MODELS.register_module()
@@ -198,21 +198,10 @@ class InverseFilterHead(BaseModule):
         mu, omega = self.predict_weights(size_feature, shape_feature, image.shape[-2:])
         if atoms is None:
             atoms = self.atom_bank()
-        restored = self._filter(image, mu, omega, atoms)
+        restored = inverse_filter(
+            image, mu, omega, atoms, self.mixing, self.bias, self.border
+        )
         return image + restored if self.residual else restored
-
-    def _filter(
-        self, y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor]
-    ) -> Tensor:
-        if self.border == 'zero':
-            return inverse_filter(y, mu, omega, atoms, self.mixing, self.bias)
-        half = max(v.shape[-1] for v in atoms) // 2
-        mode = 'reflect' if half < min(y.shape[-2:]) else 'replicate'
-        # Nothing is wanted of the margin, so that its weights are zero.
-        y = F.pad(y, [half] * 4, mode)
-        mu, omega = (F.pad(w, [half] * 4) for w in (mu, omega))
-        out = inverse_filter(y, mu, omega, atoms, self.mixing, self.bias)
-        return F.pad(out, [-half] * 4)
 
 
 def _start_copies_alike(predictor: nn.Conv2d, copies: int) -> None:

@@ -8,17 +8,25 @@ from torch import Tensor
 
 # Pixels per band: with 30 products in float32, 2 MB, which stays in a cache.
 _BAND = 16384
+# Kernels of this side and wider are faster by way of :func:`_neighbours`.
+_WIDE = 13
 
 
 def filter_bands(
-    y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor], mixing: Tensor | None
+    padded: Tensor,
+    mu: Tensor,
+    omega: Tensor,
+    atoms: list[Tensor],
+    mixing: Tensor | None,
 ) -> Tensor:
-    """As ``inverse_filter`` without bias, without gradients."""
-    channels = y.shape[1] if mixing is None else len(mixing)
-    out = y.new_empty(len(y), channels, *y.shape[2:])
-    half = _largest_half(atoms)
-    padded = F.pad(y, [half] * 4).to(_wide(y))
-    for rows, seen in _bands(y, half):
+    """As ``inverse_filter`` without bias, without gradients.
+
+    ``padded`` is y with what the largest kernel sees beyond it.
+    """
+    channels = padded.shape[1] if mixing is None else len(mixing)
+    out = padded.new_empty(len(padded), channels, *mu.shape[2:])
+    padded = padded.to(_wide(padded))
+    for rows, seen in _bands(mu, _largest_half(atoms)):
         parts = padded[:, :, seen], mu[:, :, rows], omega[:, :, rows]
         out[:, :, rows] = _filter_band(*parts, atoms, mixing)
     return out
@@ -26,32 +34,32 @@ def filter_bands(
 
 def filter_bands_backward(
     grad: Tensor,
-    y: Tensor,
+    padded: Tensor,
     mu: Tensor,
     omega: Tensor,
     atoms: list[Tensor],
     mixing: Tensor | None,
-    needs_y: bool,
+    needs_image: bool,
 ) -> tuple[Tensor | None, Tensor, Tensor, list[Tensor], Tensor | None]:
-    """Gradients of y (if needed), mu, omega, atoms and mixing."""
-    half = _largest_half(atoms)
-    padded = F.pad(y, [half] * 4).to(_wide(y))
-    d_padded = torch.zeros_like(padded) if needs_y else None
+    """Gradients of the padded image (if needed), mu, omega, atoms and mixing."""
+    dtype = padded.dtype
+    padded = padded.to(_wide(padded))
+    d_padded = torch.zeros_like(padded) if needs_image else None
     d_mu, d_omega = torch.empty_like(mu), torch.empty_like(omega)
     # Sums over bands, which a narrow type would round after each.
     d_atoms = [torch.zeros_like(v, dtype=padded.dtype) for v in atoms]
     d_mixing = None if mixing is None else torch.zeros_like(mixing, dtype=padded.dtype)
-    for rows, seen in _bands(y, half):
+    for rows, seen in _bands(mu, _largest_half(atoms)):
         parts = padded[:, :, seen], mu[:, :, rows], omega[:, :, rows]
         _add_band_gradients(
             *(grad[:, :, rows].to(padded.dtype), *parts, atoms, mixing),
             None if d_padded is None else d_padded[:, :, seen],
             *(d_mu[:, :, rows], d_omega[:, :, rows], d_atoms, d_mixing),
         )
-    d_y = F.pad(d_padded, [-half] * 4).to(y.dtype) if needs_y else None
+    d_padded = d_padded.to(dtype) if needs_image else None
     d_atoms = [d.to(v.dtype) for d, v in zip(d_atoms, atoms, strict=True)]
     d_mixing = None if mixing is None else d_mixing.to(mixing.dtype)
-    return d_y, d_mu, d_omega, d_atoms, d_mixing
+    return d_padded, d_mu, d_omega, d_atoms, d_mixing
 
 
 def _filter_band(
@@ -113,8 +121,23 @@ def _add_band_gradients(
 
 def _filter_all(y: Tensor, v: Tensor, half: int) -> Tensor:
     """v_n * y_c for all n and c: (B, C, N, rows, W); y is padded by ``half``."""
-    planes = _cropped(y, half - v.shape[-1] // 2).flatten(0, 1).unsqueeze(1)
-    return F.conv2d(planes, v.to(y.dtype).unsqueeze(1)).unflatten(0, y.shape[:2])
+    side = v.shape[-1]
+    planes = _cropped(y, half - side // 2).flatten(0, 1)
+    v = v.to(y.dtype)
+    if side < _WIDE:
+        filtered = F.conv2d(planes.unsqueeze(1), v.unsqueeze(1))
+    else:
+        filtered = F.conv2d(_neighbours(planes, side), v.mT.unsqueeze(-1).contiguous())
+    return filtered.unflatten(0, y.shape[:2])
+
+
+def _neighbours(planes: Tensor, side: int) -> Tensor:
+    """(P, side, H, W − side + 1): a pixel's neighbours in its row taken for channels.
+
+    With M × 1 kernels for M × M ones: a processor computes many channels several times
+    as fast as one.
+    """
+    return planes.unfold(2, side, 1).contiguous().movedim(-1, 1)
 
 
 def _add_filter_gradients(
@@ -132,16 +155,11 @@ def _add_filter_gradients(
 
 
 def _kernel_gradient(grad: Tensor, planes: Tensor, side: int) -> Tensor:
-    """Gradient (N, M, M) of the kernels of ``planes`` (P, H, W), of one channel each.
-
-    The M neighbours of a pixel in its row are taken for channels, and M × 1 kernels for
-    the M × M ones: a processor computes many channels several times as fast as one.
-    """
-    neighbours = planes.unfold(2, side, 1).contiguous().movedim(-1, 1)
+    """Gradient (N, M, M) of the kernels of ``planes`` (P, H, W)."""
     grad = grad.contiguous(memory_format=torch.channels_last)
     like = grad.new_empty(grad.shape[1], side, side, 1)
     _, found, _ = torch.ops.aten.convolution_backward(
-        *(grad, neighbours, like, None),
+        *(grad, _neighbours(planes, side), like, None),
         *([1, 1], [0, 0], [1, 1], False, [0, 0], 1),
         output_mask=[False, True, False],
     )
@@ -161,9 +179,9 @@ def _largest_half(atoms: list[Tensor]) -> int:
     return max(v.shape[-1] for v in atoms) // 2
 
 
-def _bands(y: Tensor, half: int) -> Iterator[tuple[slice, slice]]:
+def _bands(weights: Tensor, half: int) -> Iterator[tuple[slice, slice]]:
     """Rows of every band, and of the padded image that they see."""
-    batch, _, height, width = y.shape
+    batch, _, height, width = weights.shape
     count = max(1, _BAND // max(1, batch * width))
     for start in range(0, height, count):
         end = min(start + count, height)

@@ -17,19 +17,20 @@ from . import inverse_filter  # noqa: F401
 @register_flop_formula(torch.ops.mmagic_inik.inverse_filter_backward)
 def _count_filter_backward(
     grad_shape: tuple,
-    y_shape: tuple,
+    padded_shape: tuple,
     mu_shape: tuple,
     omega_shape: tuple,
     atoms_shapes: list,
     mixing_shape: tuple | None,
-    needs_y: bool,
+    needs_image: bool,
     **kwargs,
 ) -> int:
     """As of the plain form: gradients of atoms, of y if needed, and of both in mixing.
 
     Products computed again are not counted, being the forward pass's.
     """
-    batch, channels, height, width = y_shape
+    channels = padded_shape[1]
+    batch, _, height, width = mu_shape
     taps = sum(n * side * side for n, side, _ in atoms_shapes)
     mixed = (
         0
@@ -37,7 +38,7 @@ def _count_filter_backward(
         else mixing_shape[0] * len(atoms_shapes) * omega_shape[1]
     )
     pixels = batch * channels * height * width
-    return 2 * pixels * (taps * (2 if needs_y else 1) + 2 * mixed)
+    return 2 * pixels * (taps * (2 if needs_image else 1) + 2 * mixed)
 
 
 def _count_pointwise(

@@ -10,9 +10,9 @@ Symbols, used alike in code and docstrings:
 - ``omega``: weights of the N base atoms, (B, N, H, W);
 - ``atoms``: R tensors :math:`v^r` of shape (N, M_r, M_r), M_r odd.
 
-``*`` is cross-correlation with M_r // 2 pixels of zero padding, each colour channel on
-its own. The released implementation replaces the plain sum by a learned 1x1
-convolution, ``mixing``, over the R * C * N products.
+``*`` is cross-correlation, each colour channel on its own; beyond the image there are
+zeros, or the image mirrored. The released implementation replaces the plain sum by a
+learned 1x1 convolution, ``mixing``, over the R * C * N products.
 """
 
 import os
@@ -28,6 +28,8 @@ from torch.utils.flop_counter import register_flop_formula
 from .bands import filter_bands, filter_bands_backward
 from .references import using_references
 
+BORDERS = ('zero', 'reflect')
+
 
 def inverse_filter_reference(
     y: Tensor,
@@ -36,22 +38,23 @@ def inverse_filter_reference(
     atoms: list[Tensor],
     mixing: Tensor | None = None,
     bias: Tensor | None = None,
+    border: str = 'zero',
 ) -> Tensor:
     """Eq. 9 term by term; holds all R * C * N products at once.
 
     This is what :func:`inverse_filter`, which takes and returns the same, is tested
     against.
     """
-    planes = y.flatten(0, 1).unsqueeze(1)
+    half = max(v.shape[-1] for v in atoms) // 2
+    planes = _extended(y, half, border).flatten(0, 1).unsqueeze(1)
     filtered = torch.stack(
         [
-            F.conv2d(planes, v.unsqueeze(1), padding=v.shape[-1] // 2).unflatten(
-                0, y.shape[:2]
-            )
+            F.conv2d(F.pad(planes, [v.shape[-1] // 2 - half] * 4), v.unsqueeze(1))
             for v in atoms
         ],
         dim=1,
-    )  # (B, R, C, N, H, W)
+    )  # (B C, R, N, H, W)
+    filtered = filtered.unflatten(0, y.shape[:2]).transpose(1, 2)
     products = mu[:, :, None, None] * omega[:, None, None] * filtered
     if mixing is None:
         return products.sum((1, 3))
@@ -65,6 +68,7 @@ def inverse_filter(
     atoms: list[Tensor],
     mixing: Tensor | None = None,
     bias: Tensor | None = None,
+    border: str = 'zero',
 ) -> Tensor:
     """Filter ``y`` with a kernel of its own at every pixel (Eq. 9).
 
@@ -86,9 +90,15 @@ def inverse_filter(
             as in the released implementation. Default: None, the sum of Eq. 9 per
             colour channel.
         bias (Tensor, optional): (C_out,), added to a mixed result.
+        border (str): What kernels find beyond the image: ``'zero'``, or ``'reflect'``,
+            the image mirrored, replicated where it is too small for that.
+            Default: ``'zero'``.
 
     Returns:
         Tensor: (B, C, H, W), or (B, C_out, H, W) with ``mixing``; of the type of ``y``.
+
+    Raises:
+        ValueError: If ``border`` is unknown.
 
     Example:
         >>> import torch
@@ -99,89 +109,107 @@ def inverse_filter(
         >>> torch.equal(inverse_filter(y, one, one, [delta]), y)
         True
     """
+    if border not in BORDERS:
+        raise ValueError(f'border must be in {BORDERS}, got {border!r}')
     if using_references():
         weights = (mu, omega, *atoms, mixing, bias)
         weights = (w if w is None else w.to(y.dtype) for w in weights)
         mu, omega, *atoms, mixing, bias = weights
         with torch.autocast(y.device.type, enabled=False):
-            return inverse_filter_reference(y, mu, omega, atoms, mixing, bias)
-    out = _filter(y, mu, omega, atoms, mixing)
+            return inverse_filter_reference(y, mu, omega, atoms, mixing, bias, border)
+    padded = _extended(y, max(v.shape[-1] for v in atoms) // 2, border)
+    out = _filter(padded, mu, omega, atoms, mixing)
     return out if bias is None else out + bias.to(out.dtype).view(-1, 1, 1)
+
+
+def _extended(y: Tensor, half: int, border: str) -> Tensor:
+    """The image with ``half`` pixels more on every side."""
+    if border == 'zero':
+        return F.pad(y, [half] * 4)
+    return F.pad(y, [half] * 4, 'reflect' if half < min(y.shape[-2:]) else 'replicate')
+
+
+# Of the image, the operations are given what the largest kernel sees, too.
 
 
 @torch.library.custom_op('mmagic_inik::inverse_filter', mutates_args=())
 def _filter(
-    y: Tensor,
+    padded: Tensor,
     mu: Tensor,
     omega: Tensor,
     atoms: list[Tensor],
     mixing: Tensor | None,
 ) -> Tensor:
-    with torch.autocast(y.device.type, enabled=False):
+    with torch.autocast(padded.device.type, enabled=False):
         out = None
-        if _for_triton(y, mu, omega):
-            out = _run_in_triton('filter_triton', y, mu, omega, atoms, mixing)
-        return filter_bands(y, mu, omega, atoms, mixing) if out is None else out
+        if _for_triton(padded, mu, omega):
+            out = _run_in_triton('filter_triton', padded, mu, omega, atoms, mixing)
+        return filter_bands(padded, mu, omega, atoms, mixing) if out is None else out
 
 
 @_filter.register_fake
 def _(
-    y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor], mixing: Tensor | None
+    padded: Tensor,
+    mu: Tensor,
+    omega: Tensor,
+    atoms: list[Tensor],
+    mixing: Tensor | None,
 ) -> Tensor:
-    channels = y.shape[1] if mixing is None else mixing.shape[0]
-    return y.new_empty(y.shape[0], channels, *y.shape[2:])
+    channels = padded.shape[1] if mixing is None else mixing.shape[0]
+    return padded.new_empty(padded.shape[0], channels, *mu.shape[2:])
 
 
 @torch.library.custom_op('mmagic_inik::inverse_filter_backward', mutates_args=())
 def _filter_backward(
     grad: Tensor,
-    y: Tensor,
+    padded: Tensor,
     mu: Tensor,
     omega: Tensor,
     atoms: list[Tensor],
     mixing: Tensor | None,
-    needs_y: bool,
+    needs_image: bool,
 ) -> list[Tensor]:
-    """Gradients of mu, omega, the atoms, mixing if given, y if needed."""
-    args = grad, y, mu, omega, atoms, mixing
-    with torch.autocast(y.device.type, enabled=False):
+    """Gradients of mu, omega, the atoms, mixing if given, the image if needed."""
+    args = grad, padded, mu, omega, atoms, mixing
+    with torch.autocast(padded.device.type, enabled=False):
         found = None
-        if _for_triton(y, mu, omega) and not needs_y:
+        if _for_triton(padded, mu, omega) and not needs_image:
             found = _run_in_triton('filter_triton_backward', *args)
         if found is None:
-            d_y, *found = filter_bands_backward(*args, needs_y)
+            d_image, *found = filter_bands_backward(*args, needs_image)
         else:
-            d_y = None
+            d_image = None
     d_mu, d_omega, d_atoms, d_mixing = found
-    return [d_mu, d_omega, *d_atoms, *(t for t in (d_mixing, d_y) if t is not None)]
+    return [d_mu, d_omega, *d_atoms, *(t for t in (d_mixing, d_image) if t is not None)]
 
 
 @_filter_backward.register_fake
 def _(
     grad: Tensor,
-    y: Tensor,
+    padded: Tensor,
     mu: Tensor,
     omega: Tensor,
     atoms: list[Tensor],
     mixing: Tensor | None,
-    needs_y: bool,
+    needs_image: bool,
 ) -> list[Tensor]:
-    given = [mu, omega, *atoms, mixing, y if needs_y else None]
+    given = [mu, omega, *atoms, mixing, padded if needs_image else None]
     return [torch.empty_like(t) for t in given if t is not None]
 
 
 def _save(ctx, inputs: tuple, output: Tensor) -> None:
-    y, mu, omega, atoms, mixing = inputs
-    ctx.save_for_backward(y, mu, omega, mixing, *atoms)
+    padded, mu, omega, atoms, mixing = inputs
+    ctx.save_for_backward(padded, mu, omega, mixing, *atoms)
 
 
 def _backward(ctx, grad: Tensor) -> tuple:
-    y, mu, omega, mixing, *atoms = ctx.saved_tensors
-    needs_y = ctx.needs_input_grad[0]
-    d_mu, d_omega, *found = _filter_backward(grad, y, mu, omega, atoms, mixing, needs_y)
-    d_y = found.pop() if needs_y else None
+    padded, mu, omega, mixing, *atoms = ctx.saved_tensors
+    wanted = ctx.needs_input_grad[0]
+    args = grad, padded, mu, omega, atoms, mixing
+    d_mu, d_omega, *found = _filter_backward(*args, wanted)
+    d_image = found.pop() if wanted else None
     d_mixing = None if mixing is None else found.pop()
-    return d_y, d_mu, d_omega, found, d_mixing
+    return d_image, d_mu, d_omega, found, d_mixing
 
 
 _filter.register_autograd(_backward, setup_context=_save)
@@ -189,7 +217,7 @@ _filter.register_autograd(_backward, setup_context=_save)
 
 @register_flop_formula(torch.ops.mmagic_inik.inverse_filter)
 def _count_flops(
-    y_shape: tuple,
+    padded_shape: tuple,
     mu_shape: tuple,
     omega_shape: tuple,
     atoms_shapes: list,
@@ -197,7 +225,8 @@ def _count_flops(
     **kwargs,
 ) -> int:
     """Two per multiplication of a pixel and of the mixing; weighting is not counted."""
-    batch, channels, height, width = y_shape
+    channels = padded_shape[1]
+    batch, _, height, width = mu_shape
     taps = sum(n * side * side for n, side, _ in atoms_shapes)
     mixed = (
         0

@@ -8,7 +8,6 @@ omega and summed, and never leaves the chip. Gradients compute the product again
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 import triton
 from torch import Tensor
 
@@ -22,14 +21,21 @@ _LEAST_COLUMNS = 16
 
 
 def filter_triton(
-    y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor], mixing: Tensor | None
+    padded: Tensor,
+    mu: Tensor,
+    omega: Tensor,
+    atoms: list[Tensor],
+    mixing: Tensor | None,
 ) -> Tensor:
-    """As ``inverse_filter`` without bias; weights may be of another type than ``y``."""
-    call = _Call(y, mu, omega, atoms, mixing)
+    """As ``inverse_filter`` without bias; weights may be of another type than y.
+
+    ``padded`` is y with what the largest kernel sees beyond it.
+    """
+    call = _Call(padded, mu, omega, atoms, mixing)
 
     def run(tile: Tile) -> Tensor:
         layout = call.layout(tile)
-        out = y.new_empty(len(y), call.outputs, *y.shape[2:])
+        out = padded.new_empty(len(mu), call.outputs, *mu.shape[2:])
         dictionary, mixed = call.pack(layout)
         kernels.forward[call.grid(tile)](
             *(call.padded, call.mu, call.omega, dictionary, mixed, out, *call.sizes),
@@ -38,26 +44,26 @@ def filter_triton(
         )
         return out
 
-    return with_best_tile('forward', y, call.dtype, call.kind, run)
+    return with_best_tile('forward', mu, call.dtype, call.kind, run)
 
 
 def filter_triton_backward(
     grad: Tensor,
-    y: Tensor,
+    padded: Tensor,
     mu: Tensor,
     omega: Tensor,
     atoms: list[Tensor],
     mixing: Tensor | None,
 ) -> tuple[Tensor, Tensor, list[Tensor], Tensor | None]:
     """Gradients of mu, omega, atoms and mixing, each in memory of its own."""
-    call = _Call(y, mu, omega, atoms, mixing)
+    call = _Call(padded, mu, omega, atoms, mixing)
     grad = grad.contiguous()
     d_mu, d_omega, d_mixing = with_best_tile(
-        *('backward_weights', y, call.dtype, call.kind),
+        *('backward_weights', mu, call.dtype, call.kind),
         lambda tile: _weight_gradients(call, grad, tile),
     )
     d_atoms = with_best_tile(
-        *('backward_dictionary', y, call.dtype, call.kind),
+        *('backward_dictionary', mu, call.dtype, call.kind),
         lambda tile: _atom_gradients(call, grad, tile),
     )
     # A gradient lies in memory as what it belongs to.
@@ -192,7 +198,7 @@ class _Call:
     """What all kernels are given, in the forms that they want.
 
     Attributes:
-        padded (Tensor): y with a margin of zeros, in the type of the products.
+        padded (Tensor): The padded image, in the type of the products.
         mu (Tensor): With channels first or last in memory, as omega.
         sizes (tuple): H, W, R, N and strides.
         kind (tuple): What decides how long a tile takes, beside type and device.
@@ -200,7 +206,7 @@ class _Call:
 
     def __init__(
         self,
-        y: Tensor,
+        padded: Tensor,
         mu: Tensor,
         omega: Tensor,
         atoms: list[Tensor],
@@ -209,16 +215,16 @@ class _Call:
         self.atoms, self.mixing = atoms, mixing
         self.sides = [v.shape[-1] for v in atoms]
         self.num_atoms = omega.shape[1]
-        self.outputs = y.shape[1] if mixing is None else len(mixing)
+        self.outputs = padded.shape[1] if mixing is None else len(mixing)
         self.dtype = omega.dtype
-        height, width = y.shape[2:]
+        height, width = mu.shape[2:]
         self.pixels = height * width
-        self.padded = F.pad(y.to(self.dtype), [max(self.sides) // 2] * 4).contiguous()
+        self.padded = padded.to(self.dtype).contiguous()
         (self.mu, mu_strides), (self.omega, omega_strides) = _dense(mu), _dense(omega)
         strides = (*mu_strides, *omega_strides)
         self.sizes = (height, width, mu.shape[1], omega.shape[1], *strides)
         self.precision = _precision(self.dtype)
-        colours = y.shape[1], self.outputs, mixing is not None
+        colours = padded.shape[1], self.outputs, mixing is not None
         self.kind = (*self.sides, self.num_atoms, *colours, self.precision)
 
     def layout(self, tile: Tile) -> Layout:

@@ -85,9 +85,13 @@ _tried: dict[tuple, dict[Tile, float]] = {}
 
 
 def with_best_tile(
-    kernel: str, y: Tensor, dtype: torch.dtype, kind: Hashable, run: Callable[[Tile], T]
+    kernel: str,
+    mu: Tensor,
+    dtype: torch.dtype,
+    kind: Hashable,
+    run: Callable[[Tile], T],
 ) -> T:
-    """Run a kernel with the tile for it, on the device of ``y``.
+    """Run a kernel with the tile for it, on the device of ``mu``.
 
     The choice is made once for a device, a type and a kind. Where results must be
     reproducible, while a CUDA graph is recorded, or where there is little to do, it is
@@ -95,7 +99,7 @@ def with_best_tile(
 
     Args:
         kernel (str): Name in ``triton_kernels``.
-        y (Tensor): Image, (B, C, H, W).
+        mu (Tensor): Size weights, (B, R, H, W).
         dtype (torch.dtype): Of the products.
         kind (Hashable): What else decides how long a tile takes.
         run (Callable): Launches the kernel with a tile.
@@ -107,18 +111,18 @@ def with_best_tile(
         OutOfResources: If the GPU has room for none.
     """
     tiles = TILES[kernel, dtype.itemsize]
-    with torch.cuda.device_of(y):
-        key = kernel, y.device, dtype, kind
-        if key not in _tried and _worth_trying(y):
+    with torch.cuda.device_of(mu):
+        key = kernel, mu.device, dtype, kind
+        if key not in _tried and _worth_trying(mu):
             _tried[key] = {tile: _time(run, tile) for tile in tiles}
         times = _tried.get(key, {})
         return run(min(times, key=times.get) if times else tiles[0])
 
 
-def _worth_trying(y: Tensor) -> bool:
+def _worth_trying(mu: Tensor) -> bool:
     return (
-        y.is_cuda
-        and y[:, 0].numel() >= _WORTH_TRYING
+        mu.is_cuda
+        and mu[:, 0].numel() >= _WORTH_TRYING
         and not torch.are_deterministic_algorithms_enabled()
         and not torch.cuda.is_current_stream_capturing()
     )

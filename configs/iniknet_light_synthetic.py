@@ -25,29 +25,11 @@ model = dict(
             atom_bank=dict(num_atoms=6, kernel_sizes=(3, 5, 9, 15), zero_sum=True),
         ),
     ),
-    # LPIPS would need AlexNet's weights, and as much time again. What is in focus has
-    # gradients no larger than what is blurred.
-    loss=dict(
-        losses=dict(
-            lpips=None,
-            psnr=dict(_delete_=True, type='FlooredPSNRLoss', loss_weight=0.05),
-        )
-    ),
+    # LPIPS would need AlexNet's weights, and as much time again.
+    loss=dict(losses=dict(lpips=None)),
 )
 
-# Photos reduced at random are sharper, and many of one. A fifth of the scenes is in
-# focus, half of them soft of themselves: there is nothing to undo.
-# How wide, soft and dark real ones are: benchmarks/results/renderer_spectra.md.
-scenes = dict(
-    max_radius=16,
-    scale=(0.4, 1.0),
-    softness=0.9,
-    exposure=(0.25, 1.0),
-    in_focus=0.2,
-    soft_in_focus=0.5,
-)
-_base_.train_dataloader.dataset.pipeline[1].update(scenes, crop_size=128)
-_base_.val_dataloader.dataset.pipeline[1].update(scenes)
+_base_.train_dataloader.dataset.pipeline[1].update(crop_size=128)
 train_dataloader = dict(num_workers=1, dataset=_base_.train_dataloader.dataset)
 val_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=_base_.val_dataloader.dataset

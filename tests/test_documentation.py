@@ -105,8 +105,8 @@ def test_both_readmes_have_the_same_parts():
     assert README.name in links(CHINESE)
 
 
-def test_the_readmes_mixture_is_the_configs(folder):
-    document = page_commands.parse(README)
+def test_the_mixture_that_is_shown_is_the_configs(folder):
+    document = page_commands.parse(DOCS / 'howto' / 'mixed.md')
     mixture = next(e for e in document.examples() if 'backbone =' in str(e.parsed))
     mixture.evaluate()
     config = Config.fromfile('configs/mixed/iniknet_restormer_dpdd.py')

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmagic_inik.datasets import read_photo
+from mmagic_inik.options import NETWORKS
 from mmagic_inik.restoration import describe_shipped, load_restorer
 from mmagic_inik.restoration import restore as restore_array
 from mmagic_inik.restoration.batch import PhotosBar
@@ -86,6 +87,19 @@ def test_photos_come_out_as_the_function_restores_them(tmp_path, tool, weights):
         given = photo[..., 0] if result.ndim == 2 else photo
         np.testing.assert_array_equal(result, restore_array(given, restorer))
         assert np.abs(result.astype(int) - given).mean() > 1
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_networks_that_come_with_it_are_chosen_by_name(tmp_path, capsys, name):
+    photo = save(tmp_path / 'photo.png')
+    out = tmp_path / 'out'
+    restore.main([str(photo), '--out', str(out), '--network', name])
+    said = capsys.readouterr().err
+    assert f'Restoring with iniknet_{name}_synthetic, trained for' in said
+    with Image.open(out / 'photo.png') as image:
+        result = np.asarray(image)
+    expected = restore_array(read_photo(photo), load_restorer(network=name))
+    np.testing.assert_array_equal(result, expected)
 
 
 def test_a_photo_is_all_it_takes(tmp_path, monkeypatch, capsys):
@@ -209,6 +223,7 @@ def test_bar_counts_pixels_and_never_goes_back(capsys):
         (['--device', 'abacus'], '--device abacus cannot be used'),
         (['--checkpoint', 'nowhere.pth'], 'nowhere.pth does not exist'),
         (['--config', 'nowhere.py'], 'config nowhere.py does not exist'),
+        (['--network', NETWORKS[0]], r'--network \w+ comes with .* leave --config and'),
     ],
     ids=lambda value: ' '.join(value) if isinstance(value, list) else '',
 )

@@ -22,6 +22,8 @@ from skimage import data
 
 from mmagic_inik.engine import load_checkpoint_file
 from mmagic_inik.errors import InputError
+from mmagic_inik.export.source import find_source
+from mmagic_inik.options import NETWORKS
 from mmagic_inik.restoration import describe_shipped, load_restorer, restore, shipped
 
 ROOT = Path(__file__).parents[1]
@@ -140,6 +142,25 @@ def test_config_and_checkpoint_come_together(copy):
         load_restorer(checkpoint=str(copy))
     with pytest.raises(InputError, match='a config is given, .* and no checkpoint'):
         load_restorer(str(CONFIG))
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_each_that_comes_is_loaded_by_name(name):
+    weights = shipped.weights_of(name)
+    assert describe_shipped(weights).startswith(f'{weights.stem}, trained for ')
+    named = load_restorer(network=name).state_dict()
+    for key, tensor in shipped.load_shipped(weights).state_dict().items():
+        assert torch.equal(named[key], tensor)
+    exported = find_source(name)
+    assert exported.checkpoint == weights
+    assert shipped.weights_of() == shipped.weights_of(NETWORKS[0]) == shipped.WEIGHTS
+
+
+def test_names_of_networks_are_checked(copy):
+    with pytest.raises(InputError, match='no network huge comes .* give one of '):
+        load_restorer(network='huge')
+    with pytest.raises(InputError, match='leave out config and checkpoint, or'):
+        load_restorer(str(CONFIG), str(copy), network=NETWORKS[0])
 
 
 def measured():

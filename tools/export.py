@@ -1,9 +1,10 @@
 """Write a network as an ONNX model, which needs neither PyTorch nor this package.
 
 `tools/export.py CHECKPOINT OUT.onnx` finds the network by the config or card beside the
-checkpoint; CHECKPOINT may be the word `shipped`, for what comes with the package. The
-model takes images of any size and is checked against PyTorch in onnxruntime; one that
-differs is not written. OUT.safetensors writes the weights alone.
+checkpoint; CHECKPOINT may be the word `shipped`, for what comes with the package, or
+the name of one of these. The model takes images of any size and is checked against
+PyTorch in onnxruntime; one that differs is not written. OUT.safetensors writes the
+weights alone.
 """
 
 import argparse

@@ -139,9 +139,9 @@ def end_by_signals() -> None:
 def _about(args: argparse.Namespace) -> str:
     if args.checkpoint is not None:
         return ', '.join(filter(None, (args.config, args.checkpoint)))
-    from ..restoration import describe_shipped
+    from ..restoration.shipped import describe_shipped, weights_of
 
-    return describe_shipped()
+    return describe_shipped(weights_of(args.network))
 
 
 def _run(studio: object, host: str, port: int, show: bool) -> None:

@@ -9,9 +9,10 @@ from ..checkpoints import load_checkpoint_file, load_weights
 from ..errors import InputError
 from ..models import Restorer
 from ..models.build import build_part
-from ..restoration.shipped import WEIGHTS, load_shipped
+from ..options import NETWORKS
+from ..restoration.shipped import load_shipped, weights_of
 
-# In place of a checkpoint: what comes with the package.
+# In place of a checkpoint: what comes with the package, first of all or by its name.
 SHIPPED = 'shipped'
 
 
@@ -41,7 +42,7 @@ def find_source(checkpoint: str, config: str | None = None) -> Source:
     ``tools/train.py`` leaves it in its folder.
 
     Args:
-        checkpoint (str): Path, or ``'shipped'``.
+        checkpoint (str): Path, or ``'shipped'``, or one of ``options.NETWORKS``.
         config (str, optional): Path, or one of MMagic's behind ``mmagic::``.
 
     Returns:
@@ -51,8 +52,8 @@ def find_source(checkpoint: str, config: str | None = None) -> Source:
         InputError: If there is no description, or file, or they do not fit; or the
             description is a config, and MMagic is not installed.
     """
-    if checkpoint == SHIPPED and config is None:
-        return _by_card(WEIGHTS)
+    if config is None and checkpoint in (SHIPPED, *NETWORKS):
+        return _by_card(weights_of(None if checkpoint == SHIPPED else checkpoint))
     path = Path(checkpoint).expanduser()
     if config is not None:
         return _by_config(path, config)

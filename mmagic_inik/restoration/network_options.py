@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..launch import check_device
-from ..options import DEFAULT_OVERLAP, DTYPES, ENGINES
+from ..options import DEFAULT_OVERLAP, DTYPES, ENGINES, NETWORKS
 
 if TYPE_CHECKING:
     from ..models import Restorer
@@ -23,6 +23,11 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     Args:
         parser (argparse.ArgumentParser): Of a tool.
     """
+    parser.add_argument(
+        '--network',
+        choices=NETWORKS,
+        help=f'that comes with the package (default: {NETWORKS[0]})',
+    )
     parser.add_argument(
         '--config', help="or one of MMagic's, as mmagic::nafnet/FILE.py"
     )
@@ -80,6 +85,11 @@ def check_network_options(args: argparse.Namespace) -> None:
         raise InputError(
             f'--engine {args.engine} runs on a CPU; give --device cpu with it'
         )
+    if args.network and (args.config or args.checkpoint):
+        raise InputError(
+            f'--network {args.network} comes with the package; leave --config and '
+            '--checkpoint out, or the network'
+        )
     if _is_exported(args) and args.config:
         raise InputError(
             f'{args.checkpoint} says itself what it is; leave --config out'
@@ -105,11 +115,12 @@ def load_by_options(args: argparse.Namespace, told: bool = True) -> 'Restorer':
             with the options.
     """
     from ..ops.processor import say_if_slow
-    from .shipped import describe_shipped
+    from .shipped import describe_shipped, weights_of
 
     restorer = _load(args)
     if told and args.config is None and args.checkpoint is None:
-        print(f'Restoring with {describe_shipped()}.', file=sys.stderr)
+        weights = weights_of(args.network)
+        print(f'Restoring with {describe_shipped(weights)}.', file=sys.stderr)
     if told:
         say_if_slow(
             restorer.resolved_dtype(args.dtype),
@@ -126,7 +137,7 @@ def _load(args: argparse.Namespace) -> 'Restorer':
 
     if _is_exported(args):
         return load_exported(args.checkpoint, args.engine)
-    restorer = load_restorer(args.config, args.checkpoint, args.device)
+    restorer = load_restorer(args.config, args.checkpoint, args.device, args.network)
     return with_engine(restorer, args.engine)
 
 

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..models import Restorer
 from ..options import DEFAULT_OVERLAP
 from ..registry import mmagic_registry
-from .shipped import load_shipped
+from .shipped import load_shipped, weights_of
 from .tile_size import LEAST_TILE, choose_tile
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def load_restorer(
     config: 'str | Config | None' = None,
     checkpoint: str | None = None,
     device: str = 'cpu',
+    network: str | None = None,
 ) -> Restorer:
     """Build a network and load its weights, without its data and losses' weights.
 
@@ -37,6 +38,8 @@ def load_restorer(
         checkpoint (str, optional): Path. Without both, the network that comes with the
             package, see :func:`describe_shipped`.
         device (str): As torch names it. Default: ``'cpu'``.
+        network (str, optional): In place of both, one that comes with the package, by
+            its name in ``options.NETWORKS``. Default: None, the first.
 
     Returns:
         Restorer: In eval mode on the device. A network of MMagic is given the colours
@@ -47,7 +50,12 @@ def load_restorer(
             is given, and MMagic is not installed.
     """
     if config is None and checkpoint is None:
-        return load_shipped().to(device)
+        return load_shipped(weights_of(network)).to(device)
+    if network is not None:
+        raise InputError(
+            f'network {network} is one that comes with the package; leave out config '
+            'and checkpoint, or the network'
+        )
     name = getattr(config, 'filename', config)
     if config is None or checkpoint is None:
         given, missing = (

@@ -8,9 +8,33 @@ from ..checkpoints import load_weights
 from ..errors import InputError
 from ..models import Restorer
 from ..models.build import build_part
+from ..options import NETWORKS
 
 FOLDER = Path(__file__).resolve().parents[1] / 'weights'
-WEIGHTS = FOLDER / 'iniknet_small_synthetic.pth'
+
+
+def weights_of(network: str | None = None) -> Path:
+    """The file of a network that comes with the package.
+
+    Args:
+        network (str, optional): Of ``options.NETWORKS``. Default: None, the first.
+
+    Returns:
+        Path: Its ``.pth``.
+
+    Raises:
+        InputError: If there is none of the name.
+    """
+    network = network or NETWORKS[0]
+    if network not in NETWORKS:
+        raise InputError(
+            f'no network {network} comes with the package; give one of '
+            f'{", ".join(NETWORKS)}'
+        )
+    return FOLDER / f'iniknet_{network}_synthetic.pth'
+
+
+WEIGHTS = weights_of()
 
 
 def load_shipped(weights: Path = WEIGHTS) -> Restorer:

@@ -29,7 +29,8 @@ model = dict(
     loss=dict(losses=dict(lpips=None)),
 )
 
-_base_.train_dataloader.dataset.pipeline[1].update(crop_size=128)
+# Kernels of 15 pixels undo radii to 8 or so: wider blur would teach little.
+_base_.train_dataloader.dataset.pipeline[1].update(crop_size=128, max_radius=10)
 train_dataloader = dict(num_workers=1, dataset=_base_.train_dataloader.dataset)
 val_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=_base_.val_dataloader.dataset

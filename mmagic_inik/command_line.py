@@ -11,21 +11,22 @@ from .errors import InputError
 
 
 @contextmanager
-def sentences_of(tool: str) -> Iterator[None]:
+def sentences_of(tool: str, *others: type[Exception]) -> Iterator[None]:
     """End the process with the sentence of an ``InputError``, without a traceback.
 
     Args:
         tool (str): Its name, which stands before the sentence.
+        *others (type[Exception]): What else is a mistake of the user's.
 
     Yields:
         None: What is done within may raise it.
 
     Raises:
-        SystemExit: In place of an ``InputError``; the exit status is 1.
+        SystemExit: In place of these errors; the exit status is 1.
     """
     try:
         yield
-    except InputError as error:
+    except (InputError, *others) as error:
         sys.exit(f'{tool}: {error}')
 
 

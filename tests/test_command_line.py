@@ -27,6 +27,12 @@ def test_a_mistake_is_a_sentence_and_status_1():
         raise MissingPackageError('it', 'mmagic')
 
 
+def test_other_mistakes_are_named_by_who_expects_them():
+    ends = pytest.raises(SystemExit, match='^tool: no such option$')
+    with ends, sentences_of('tool', TypeError):
+        raise TypeError('no such option')
+
+
 def test_a_fault_of_ours_keeps_its_traceback():
     with pytest.raises(ValueError, match='^a fault$'), sentences_of('tool'):
         raise ValueError('a fault')

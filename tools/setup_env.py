@@ -14,7 +14,7 @@ from environment import ROOT, SetupError
 from environment.building import build
 
 
-def main():
+def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--venv', type=Path, default=ROOT / '.venv')

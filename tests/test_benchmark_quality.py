@@ -18,7 +18,7 @@ from PIL import Image
 from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from mmagic_inik.benchmark import report
+from mmagic_inik.benchmark import quality, report
 from mmagic_inik.benchmark.complexity import complexity
 from mmagic_inik.benchmark.contenders import build_contender
 from mmagic_inik.benchmark.peers import PEERS, Peer, find_checkpoint, peer_configs
@@ -42,6 +42,17 @@ def main():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.main
+
+
+@pytest.fixture
+def galleries():
+    """For tests that look at pictures, whose drawing takes longer than the scores."""
+
+
+@pytest.fixture(autouse=True)
+def _no_galleries(request, monkeypatch):
+    if 'galleries' not in request.fixturenames:
+        monkeypatch.setattr(quality, 'write_galleries', lambda *_: None)
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -152,7 +163,9 @@ def test_numbers_are_those_of_test_py_and_of_scikit_image(
     assert f'| Tiny, INIKNet | {gain:+.3f} | ' in printed
 
 
-def test_table_states_protocol_and_contenders(main, data, checkpoints, tmp_path):
+def test_table_states_protocol_and_contenders(
+    main, galleries, data, checkpoints, tmp_path
+):
     main(_arguments(data, checkpoints[0], tmp_path, '--limit', 2))
     table = (tmp_path / 'table.md').read_text(encoding='utf-8')
     assert '| model | parameters (M) | My set: PSNR / SSIM_7x7 |\n' in table
@@ -298,7 +311,7 @@ def test_old_rows_stand_under_what_computed_them(
     assert 'commit decade (2 of 8 rows).' in text
 
 
-def test_dollars_in_names_are_no_formulas(main, data, checkpoints, tmp_path):
+def test_dollars_in_names_are_no_formulas(main, galleries, data, checkpoints, tmp_path):
     photos = tmp_path / 'photos'
     for half in ('input', 'target'):
         (photos / half).mkdir(parents=True)
@@ -432,7 +445,7 @@ def test_networks_of_mmagic_as_they_are(main, data, tmp_path, text, order, multi
 
 
 def test_lpips_weights_and_two_sets_one_without_ground_truth(
-    main, data, checkpoints, tmp_path
+    main, galleries, data, checkpoints, tmp_path
 ):
     alexnet, focus = tmp_path / 'alex=net.pth', tmp_path / 'photos'
     torch.manual_seed(0)

@@ -86,9 +86,11 @@ def test_no_package_and_no_new_syntax_is_needed(path):
     """A Python of any kind is to be told which is needed."""
     tree = ast.parse(path.read_text(encoding='utf-8'), feature_version=(3, 8))
     imported = [n for n in ast.walk(tree) if isinstance(n, ast.Import)]
-    froms = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and not n.level]
+    of_modules = [
+        n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and not n.level
+    ]
     names = {one.name for node in imported for one in node.names}
-    names |= {node.module for node in froms}
+    names |= {node.module for node in of_modules}
     assert {name.split('.')[0] for name in names} <= sys.stdlib_module_names
 
 

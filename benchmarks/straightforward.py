@@ -6,7 +6,6 @@ pass of its own, holds all products of Eq. 9 and starts the ConvLSTM from zeros.
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from mmagic.registry import MODELS
 from overlap import load
 from skimage.data import astronaut
+from speed_cases import Case
 from torch import Tensor
 
 from mmagic_inik.benchmark.contenders import load_config
@@ -25,54 +25,6 @@ KERNEL_SIZES, ATOMS, COLOURS = range(1, 16, 2), 10, 3
 CHANGE = 0.05
 
 Job = tuple[Callable[[Tensor], object], Tensor]
-
-
-class Case(NamedTuple):
-    """Something to measure, in a process of its own.
-
-    Attributes:
-        job (str): Of ``JOBS``, or ``'agreement'``.
-        height (int): Of the image, in pixels.
-        width (int): Likewise.
-        form (str): What the case is called among those of its job and size.
-        config (str): Of the network.
-        checkpoint (str | None): Its weights; None for random ones of seed 0.
-        device (str): ``'cpu'`` or ``'cuda'``.
-        batch (int): Images.
-        plain (bool): Whether it is the straightforward form.
-        dtype (str): ``'bfloat16'``: under autocast; of the op, that of the weights.
-        compiled (str | None): Mode of ``torch.compile``.
-        channels_last (bool): Memory format of network and image.
-        tile (int | None): Side of overlapping pieces in pixels; None for whole images.
-        huge_pages (bool): Whether PyTorch asks Linux for huge pages.
-        warm_ups (int): Measurements to drop.
-        repeats (int): Measurements to keep.
-        calls (int): Calls per measurement, for what a GPU does faster than it starts.
-    """
-
-    job: str
-    height: int
-    width: int
-    form: str
-    config: str
-    checkpoint: str | None = None
-    device: str = 'cpu'
-    batch: int = 1
-    plain: bool = False
-    dtype: str = 'float32'
-    compiled: str | None = None
-    channels_last: bool = False
-    tile: int | None = None
-    huge_pages: bool = False
-    warm_ups: int = 1
-    repeats: int = 5
-    calls: int = 1
-
-    @property
-    def group(self) -> str:
-        """Name of what a case shares with its plain form; width before height."""
-        batch = f'{self.batch}x' if self.batch > 1 else ''
-        return f'{self.job} {batch}{self.width}x{self.height}'
 
 
 def photo(case: Case) -> Tensor:

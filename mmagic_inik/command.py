@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Where `mim` looks for them, too; in a checkout a link.
-TOOLS = Path(__file__).parent / '.mim' / 'tools'
+# Where `mim` looks for them, too; in a checkout links.
+TOOLS = (Path(__file__).parent / '.mim' / 'tools').resolve()
+CONFIGS = (Path(__file__).parent / '.mim' / 'configs').resolve()
 # Those for somebody who has photos and no checkout.
 NAMES = ('restore', 'app', 'export')
 

@@ -18,32 +18,18 @@ from PIL import Image
 from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from mmagic_inik.benchmark import quality, report
 from mmagic_inik.benchmark.complexity import complexity
 from mmagic_inik.benchmark.contenders import build_contender
 from mmagic_inik.benchmark.peers import PEERS, Peer, find_checkpoint, peer_configs
 from mmagic_inik.benchmark.published import (
     published_parameters,
-    published_scores,
     published_seconds,
 )
-from mmagic_inik.benchmark.records import ImageRecords, Run
+from mmagic_inik.benchmark.records import ImageRecords
 from mmagic_inik.benchmark.scoring import open_test_set
-from mmagic_inik.benchmark.tables import (
-    Column,
-    Row,
-    csv_table,
-    gains_table,
-    markdown_table,
-)
 from mmagic_inik.datasets import read_photo
-from mmagic_inik.errors import InputError
 from mmagic_inik.launch import run_tool
-from mmagic_inik.visualization.gallery import (
-    Case,
-    best_median_worst,
-    gallery,
-    most_different,
-)
 
 ROOT = Path(__file__).parents[1]
 DEMO = str(ROOT / 'configs' / 'iniknet_demo.py')
@@ -54,10 +40,19 @@ def main():
     path = ROOT / 'tools' / 'benchmark_quality.py'
     spec = importlib.util.spec_from_file_location('benchmark_quality', path)
     module = importlib.util.module_from_spec(spec)
-    # Its classes look themselves up.
-    sys.modules['benchmark_quality'] = module
     spec.loader.exec_module(module)
     return module.main
+
+
+@pytest.fixture
+def galleries():
+    """For tests that look at pictures, whose drawing takes longer than the scores."""
+
+
+@pytest.fixture(autouse=True)
+def _no_galleries(request, monkeypatch):
+    if 'galleries' not in request.fixturenames:
+        monkeypatch.setattr(quality, 'write_galleries', lambda *_: None)
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -168,7 +163,9 @@ def test_numbers_are_those_of_test_py_and_of_scikit_image(
     assert f'| Tiny, INIKNet | {gain:+.3f} | ' in printed
 
 
-def test_table_states_protocol_and_contenders(main, data, checkpoints, tmp_path):
+def test_table_states_protocol_and_contenders(
+    main, galleries, data, checkpoints, tmp_path
+):
     main(_arguments(data, checkpoints[0], tmp_path, '--limit', 2))
     table = (tmp_path / 'table.md').read_text(encoding='utf-8')
     assert '| model | parameters (M) | My set: PSNR / SSIM_7x7 |\n' in table
@@ -301,10 +298,9 @@ def test_old_rows_stand_under_what_computed_them(
     main, data, checkpoints, tmp_path, monkeypatch
 ):
     out, given = tmp_path / 'out', (data, checkpoints[0], tmp_path / 'out')
-    module = sys.modules['benchmark_quality']
-    monkeypatch.setattr(module, 'describe_commit', lambda: 'c0ffee')
+    monkeypatch.setattr(report, 'describe_commit', lambda: 'c0ffee')
     main(_arguments(*given, '--limit', 3))
-    monkeypatch.setattr(module, 'describe_commit', lambda: 'decade')
+    monkeypatch.setattr(report, 'describe_commit', lambda: 'decade')
     main(_arguments(*given, '--limit', 3))
     text = (out / 'table.md').read_text(encoding='utf-8')
     assert 'commit c0ffee.' in text
@@ -315,7 +311,7 @@ def test_old_rows_stand_under_what_computed_them(
     assert 'commit decade (2 of 8 rows).' in text
 
 
-def test_dollars_in_names_are_no_formulas(main, data, checkpoints, tmp_path):
+def test_dollars_in_names_are_no_formulas(main, galleries, data, checkpoints, tmp_path):
     photos = tmp_path / 'photos'
     for half in ('input', 'target'):
         (photos / half).mkdir(parents=True)
@@ -449,7 +445,7 @@ def test_networks_of_mmagic_as_they_are(main, data, tmp_path, text, order, multi
 
 
 def test_lpips_weights_and_two_sets_one_without_ground_truth(
-    main, data, checkpoints, tmp_path
+    main, galleries, data, checkpoints, tmp_path
 ):
     alexnet, focus = tmp_path / 'alex=net.pth', tmp_path / 'photos'
     torch.manual_seed(0)
@@ -520,156 +516,6 @@ def test_a_checkpoint_of_another_network_is_refused(main, data, tmp_path):
         main(_arguments(data, path, tmp_path / 'out'))
 
 
-RUN = Run('a model, "quoted"', 'set', '0123')
-
-
-def test_records_are_read_back_exactly(tmp_path):
-    path = tmp_path / 'r.csv'
-    records = ImageRecords(path)
-    scores = {'PSNR': 0.1 + 0.2, 'NIQE': float('inf'), 'seconds': 1e-9}
-    records.append(RUN, 'a, b.png', scores)
-    records.append(RUN._replace(fingerprint='4567'), 'a, b.png', {'PSNR': 1.0})
-    again = ImageRecords(path)
-    assert again.of(RUN, ['a, b.png', 'other']) == {'a, b.png': scores}
-    assert again.drop_outdated(RUN) == 1
-    assert ImageRecords(path).drop_outdated(RUN) == 0
-    assert ImageRecords(path).of(RUN, ['a, b.png']) == {'a, b.png': scores}
-
-
-def test_records_survive_a_kill_at_any_byte(tmp_path):
-    path = tmp_path / 'r.csv'
-    records = ImageRecords(path)
-    start = path.stat().st_size
-    for name in ('é.png', 'b.png'):
-        records.append(RUN, name, {'PSNR': 24.824, 'seconds': 0.5})
-    content = path.read_bytes()
-    first = content.index(b'\n', start) + 1
-    for end in range(start, len(content)):
-        path.write_bytes(content[:end])
-        records = ImageRecords(path)
-        assert list(records.of(RUN, ['é.png', 'b.png'])) == ['é.png'] * (end >= first)
-        records.append(RUN, 'b.png', {'PSNR': 24.824, 'seconds': 0.5})
-        assert 'b.png' in ImageRecords(path).of(RUN, ['b.png'])
-
-
-@pytest.mark.parametrize('text', ['', 'a,b\n1,2\n'], ids=['empty', 'other'])
-def test_a_foreign_file_is_not_overwritten(tmp_path, text):
-    path = tmp_path / 'r.csv'
-    path.write_text(text)
-    with pytest.raises(InputError, match='r.csv is no table of scores per image'):
-        ImageRecords(path)
-    assert path.read_text() == text
-
-
-def test_published_figures():
-    assert published_scores('RESTORMER', 'dpdd') == {
-        'PSNR': 25.98,
-        'SSIM_7x7': 0.811,
-        'LPIPS_alex': 0.178,
-    }
-    # What was trained on LFDOF is another network.
-    assert published_scores('INIKNet', 'LFDOF') == {}
-    assert published_scores('INIKNet (LFDOF)', 'RTF')['PSNR'] == 27.401
-    assert published_scores('mine', 'DPDD') == {}
-    assert published_parameters('iniknet (LFDOF)') == 1.98
-    assert published_parameters('mine') is None
-
-
-def test_tables():
-    columns = [
-        Column('DPDD', ('PSNR', 'MAE', 'LPIPS_alex'), 2),
-        Column('A|B', ('NIQE',), 1),
-    ]
-    rows = [
-        Row('Restormer', 26_126_644, {'DPDD': dict(PSNR=25.9, MAE=0.03, LPIPS_alex=1)}),
-        Row('mine', None, {'A|B': dict(NIQE=3.14159)}),
-    ]
-    assert markdown_table(rows, columns) == (
-        '| model | parameters (M) | DPDD: PSNR / MAE / LPIPS_alex | A\\|B: NIQE |\n'
-        '| --- | --- | --- | --- |\n'
-        '| Restormer | 26.13 (26.10) | 25.900 / 0.0300 / 1.0000 '
-        '(25.980 / – / 0.178) | – |\n'
-        '| mine | – | – | 3.142 |\n'
-    )
-    lines = csv_table(rows, columns).splitlines()
-    assert lines[0] == 'model,parameters,data,images,score,value,paper'
-    assert lines[1] == 'Restormer,26126644,DPDD,2,PSNR,25.9,25.98'
-    assert lines[2] == 'Restormer,26126644,DPDD,2,MAE,0.03,'
-    assert lines[-1] == 'mine,,A|B,1,NIQE,3.14159,'
-    assert len(lines) == 9
-
-
-def test_gains_name_the_harmed_image():
-    before = {'a.png': 20.0, 'b.png': 30.0, 'c.png': 10.0}
-    after = {'x|y': {'a.png': 22.5, 'b.png': 29.0, 'c.png': 10.0}}
-    assert gains_table('D', before, after) == (
-        '| D: gain in PSNR (dB) | mean | images better | worst | best |\n'
-        '| --- | --- | --- | --- | --- |\n'
-        '| x\\|y | +0.500 | 1 of 3 | -1.00 (b.png) | +2.50 (a.png) |\n'
-    )
-
-
-def test_gains_without_number_are_left_out():
-    before = {'a.png': np.inf, 'b.png': 30.0, 'c.png': 10.0}
-    after = {'x': {'a.png': 40.0, 'b.png': 29.0, 'c.png': np.inf}}
-    assert gains_table('D', before, after).endswith(
-        '| x | -1.000 | 0 of 1 | -1.00 (b.png) | -1.00 (b.png) |\n'
-    )
-    none = gains_table('D', before, {'x': dict.fromkeys(before, np.inf)})
-    assert none.endswith('| x | – | – | – | – |\n')
-
-
-@pytest.mark.parametrize(
-    ('gains', 'expected'),
-    [
-        ([1.0], dict(best=0)),
-        ([1.0, 2.0], dict(best=1, worst=0)),
-        ([3.0, 1.0, 2.0], dict(best=0, median=2, worst=1)),
-        ([np.nan, 1.0, np.inf, 0.5], dict(best=2, median=1, worst=3)),
-        ([np.nan, np.nan], {}),
-    ],
-)
-def test_best_median_worst(gains, expected):
-    assert best_median_worst(gains) == expected
-
-
-def test_most_different_detail():
-    a = np.zeros((40, 60, 3), np.uint8)
-    b = a.copy()
-    b[20:25, 30:36] = 200
-    left, top, side = most_different(a, b, 10)
-    assert side == 10
-    assert left <= 30 < 36 <= left + side
-    assert top <= 20 < 25 <= top + side
-    # By trying every place.
-    a, b = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 3), np.uint8)
-    left, top, side = most_different(a, b, 4)
-    error = (a.astype(int) - b) ** 2
-    sums = {
-        (x, y): error[y : y + 4, x : x + 4].sum() for x in range(5) for y in range(6)
-    }
-    assert sums[left, top] == max(sums.values())
-    assert most_different(a, b, 100)[2] == 8
-
-
-@pytest.mark.parametrize('versions', [2, 3])
-def test_gallery(versions):
-    images = np.random.default_rng(0).integers(0, 256, (versions, 30, 50, 3), np.uint8)
-    cases = [Case(f'case {i}', images, ['x', 'y', 'z'][:versions]) for i in range(2)]
-    figure = gallery(cases, side=10)
-    assert [part.get_suptitle() for part in figure.subfigs] == ['case 0', 'case 1']
-    left, top, _ = most_different(*images[:2], 10)
-    for part in figure.subfigs:
-        whole, close = part.axes[:versions], part.axes[versions:]
-        assert [axis.get_title() for axis in whole] == ['x', 'y', 'z'][:versions]
-        for upper, lower, image in zip(whole, close, images, strict=True):
-            np.testing.assert_array_equal(upper.images[0].get_array(), image)
-            np.testing.assert_array_equal(
-                lower.images[0].get_array(), image[top : top + 10, left : left + 10]
-            )
-            assert upper.patches[0].get_xy() == (left, top)
-
-
 def test_peers_of_a_folder(main, data, checkpoints, tmp_path, monkeypatch, capsys):
     """One with a checkpoint as training writes it, one without, one without config."""
     weights, out = tmp_path / 'weights', tmp_path / 'out'
@@ -682,7 +528,7 @@ def test_peers_of_a_folder(main, data, checkpoints, tmp_path, monkeypatch, capsy
         Peer('DRBNet', str(ROOT / 'configs' / 'peers' / 'drbnet_dpdd.py')),
         Peer('INIKNet', DEMO),
     )
-    monkeypatch.setattr(sys.modules['benchmark_quality'], 'PEERS', peers)
+    monkeypatch.setattr('mmagic_inik.benchmark.peers.PEERS', peers)
     options = ['--peers', weights, '--data', 'DPDD', 'dpdd', data, '--out', out]
     main([*map(str, options), '--metrics', 'PSNR', 'SSIM_7x7', '--device', 'cpu'])
     text = capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from mmagic_inik.datasets.inspection import check_pair
-from mmagic_inik.visualization import contact_sheet
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / 'shared/data/dpdd_r61'
@@ -28,15 +26,13 @@ def script():
 
 
 @pytest.fixture
-def check(script, monkeypatch, tmp_path, capsys):
+def check(script, tmp_path, capsys):
     """Runs the tool; gives its status and what it printed."""
 
     def run(*arguments):
         sheet = ['--out', str(tmp_path / 'out/sheet.png')]
-        arguments = ['check_dataset.py', *map(str, arguments), *sheet]
-        monkeypatch.setattr(sys, 'argv', arguments)
         with pytest.raises(SystemExit) as stop:
-            script.main()
+            script.main([*map(str, arguments), *sheet])
         return stop.value.code, capsys.readouterr().out
 
     return run
@@ -213,38 +209,6 @@ def test_pairs_are_compared_in_little_memory(tmp_path):
     assert checked.psnr == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ('line', 'files', 'expected'),
-    [
-        ('0::/a/b', {}, 8),
-        ('0::/a/b', {'a/b/cpu.max': 'max 100000', 'cpu.max': 'max 100000'}, 8),
-        ('0::/a/b', {'a/b/cpu.max': '250000 100000'}, 3),
-        ('0::/a/b', {'a/cpu.max': '50000 100000'}, 1),
-        (
-            '3:cpu,cpuacct:/a',
-            {'cpu/a/cpu.cfs_quota_us': '200000', 'cpu/a/cpu.cfs_period_us': '100000'},
-            2,
-        ),
-        (
-            '3:cpu,cpuacct:/a',
-            {'cpu/a/cpu.cfs_quota_us': '-1', 'cpu/a/cpu.cfs_period_us': '100000'},
-            8,
-        ),
-    ],
-)
-def test_cores_are_those_of_affinity_and_control_groups(
-    script, tmp_path, monkeypatch, line, files, expected
-):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f'{text}\n')
-    (tmp_path / 'own').write_text(f'{line}\n')
-    monkeypatch.setattr(script, 'CGROUPS', tmp_path)
-    monkeypatch.setattr(script, 'OWN_GROUPS', tmp_path / 'own')
-    monkeypatch.setattr(script.os, 'sched_getaffinity', lambda _: range(8))
-    assert script.usable_cores() == expected
-
-
 def test_one_split_alone(check, tmp_path):
     for split in ('train', 'test'):
         _pair(tmp_path / split, 'a.png', 0)
@@ -310,47 +274,3 @@ def test_real_pairs_shifted_by_one_are_suspicious(check, tmp_path):
     assert code == 0
     assert 'agree by' in out
     assert check(REAL)[1].endswith('shows 12 of 60\n0 unusable, 0 suspicious\n')
-
-
-def _titles(figure):
-    return [axis.get_title() for axis in figure.axes if axis.images]
-
-
-def test_contact_sheet_shows_pairs_side_by_side():
-    pairs = [
-        [np.full((30, 50, 3), 2 * n, np.uint8), np.full((30, 50, 3), 2 * n + 1.0)]
-        for n in range(3)
-    ]
-    titles = [[f'in {n}', f'target {n}'] for n in range(3)]
-    figure = contact_sheet(pairs, titles, 'all')
-    shown = [axis for axis in figure.axes if axis.images]
-    assert [axis.images[0].get_array().max() for axis in shown] == [0, 1, 2, 3, 4, 5]
-    assert _titles(figure) == [title for pair in titles for title in pair]
-    # Two pairs in a row.
-    rows = [axis.get_subplotspec().rowspan.start for axis in shown]
-    assert rows == [0, 0, 0, 0, 1, 1]
-
-
-def test_contact_sheet_reduces_large_photos_and_long_names():
-    name = 'a' * 30 + 'b' * 30
-    photo = np.random.default_rng(0).integers(0, 256, (600, 960, 3), np.uint8)
-    figure = contact_sheet([[photo]], [[name]], 'all')
-    (axis,) = figure.axes
-    # Halved: means of 2 × 2 pixels.
-    expected = photo.reshape(300, 2, 480, 2, 3).mean((1, 3))
-    np.testing.assert_allclose(axis.images[0].get_array(), expected, atol=1)
-    assert _titles(figure) == ['a' * 17 + '…' + 'b' * 17]
-
-
-def test_contact_sheet_takes_names_literally(tmp_path):
-    # As formulas, these would be refused.
-    name = r'$\frac$'
-    photo = np.zeros((8, 8, 3), np.uint8)
-    figure = contact_sheet([[photo]], [[name]], name)
-    figure.savefig(tmp_path / 'sheet.png')
-    assert _titles(figure) == [name]
-
-
-def test_contact_sheet_of_nothing():
-    with pytest.raises(ValueError, match='pairs must not be empty'):
-        contact_sheet([], [], 'none')

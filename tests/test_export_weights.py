@@ -1,6 +1,6 @@
 import hashlib
-import importlib.util
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -9,17 +9,12 @@ from mmagic.registry import MODELS
 from mmengine.config import Config
 
 from mmagic_inik.checkpoints import load_checkpoint_file
+from mmagic_inik.engine.shipping import export_weights
 from mmagic_inik.errors import InputError
 from mmagic_inik.restoration import load_restorer
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / 'configs/iniknet_demo.py'
-spec = importlib.util.spec_from_file_location(
-    'export_weights', ROOT / 'tools/export_weights.py'
-)
-export_weights = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(export_weights)
-export = export_weights.export
 
 
 @pytest.fixture
@@ -34,7 +29,7 @@ def checkpoint(tmp_path):
 def test_card_and_weights_make_the_network_again(checkpoint, tmp_path):
     path, model = checkpoint
     out = tmp_path / 'shipped.pth'
-    export(str(path), out, CONFIG, dict(commit='1234abc'))
+    export_weights(str(path), out, CONFIG, dict(commit='1234abc'))
     card = json.loads((tmp_path / 'shipped.json').read_text())
     assert card['sha256'] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert (card['config'], card['iterations']) == ('iniknet_demo', 7)
@@ -66,16 +61,16 @@ def test_nothing_is_written_of_what_cannot_be_shipped(checkpoint, tmp_path):
     out = tmp_path / 'shipped.pth'
     small = ROOT / 'configs/iniknet_small_synthetic.py'
     with pytest.raises(InputError, match=f'{path} is of another network'):
-        export(str(path), out, small, {})
+        export_weights(str(path), out, small, {})
     state = model.state_dict()
     state['generator.head.bias'][0] = 1e5
     torch.save(dict(state_dict=state), path)
     with pytest.raises(
         InputError, match='weight generator.head.bias that float16 cannot hold'
     ):
-        export(str(path), out, CONFIG, {})
+        export_weights(str(path), out, CONFIG, {})
     with pytest.raises(InputError, match='shipped.txt does not end in .pth'):
-        export(str(path), out.with_suffix('.txt'), CONFIG, {})
+        export_weights(str(path), out.with_suffix('.txt'), CONFIG, {})
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
@@ -83,5 +78,29 @@ def test_files_that_exist_are_kept(checkpoint, tmp_path):
     path, _ = checkpoint
     (tmp_path / 'shipped.json').write_text('{}')
     with pytest.raises(InputError, match='shipped.json exists; remove it'):
-        export(str(path), tmp_path / 'shipped.pth', CONFIG, {})
+        export_weights(str(path), tmp_path / 'shipped.pth', CONFIG, {})
     assert not (tmp_path / 'shipped.pth').exists()
+
+
+@pytest.fixture
+def main():
+    tool = runpy.run_path(str(ROOT / 'tools/export_weights.py'))
+    return lambda *arguments: tool['main']([*map(str, arguments)])
+
+
+def test_tool_writes_remarks_and_tells_the_hash(main, checkpoint, tmp_path, capsys):
+    path, _ = checkpoint
+    out = tmp_path / 'shipped.pth'
+    main(path, out, '--config', CONFIG, '--remark', 'a=b=c', '--remark', 'seed=0')
+    card = json.loads((tmp_path / 'shipped.json').read_text())
+    assert card['remarks'] == {'a': 'b=c', 'seed': '0'}
+    size = out.stat().st_size / 1e6
+    assert capsys.readouterr().out == (
+        f'{out}: {size:.2f} MB, sha256 {card["sha256"]}\n'
+    )
+
+
+def test_tool_wants_a_key_for_a_remark(main, tmp_path):
+    sentence = '^export_weights: --remark seed has no =; give KEY=TEXT$'
+    with pytest.raises(SystemExit, match=sentence):
+        main('a.pth', tmp_path / 'b.pth', '--config', CONFIG, '--remark', 'seed')

@@ -23,13 +23,21 @@ def gpu_day(monkeypatch):
     return gpu_day
 
 
+@pytest.fixture
+def gpu_steps(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    import gpu_steps
+
+    return gpu_steps
+
+
 def run(gpu_day, monkeypatch, *argv):
     monkeypatch.setattr('sys.argv', ['gpu_day.py', *map(str, argv)])
     gpu_day.main()
 
 
 @pytest.fixture
-def trained(gpu_day, tmp_path, monkeypatch):
+def trained(gpu_steps, tmp_path, monkeypatch):
     """Train in pieces that leave the given checkpoints; the result and the calls."""
     args = SimpleNamespace(
         device='cuda',
@@ -50,8 +58,8 @@ def trained(gpu_day, tmp_path, monkeypatch):
             (work / 'last_checkpoint').write_text(f'{work}/iter_{next(left)}.pth')
             return len(calls) > 1
 
-        monkeypatch.setattr(gpu_day, '_run', run)
-        return gpu_day.training(args), calls
+        monkeypatch.setattr(gpu_steps, '_run', run)
+        return gpu_steps.training(args), calls
 
     return train
 
@@ -92,23 +100,23 @@ def test_a_piece_that_gets_nowhere_fails(trained):
         trained(25, 25)
 
 
-def test_rehearsed_training_is_one_that_its_config_takes(gpu_day, monkeypatch):
-    for count in gpu_day.FEW:
+def test_rehearsed_training_is_one_that_its_config_takes(gpu_steps, monkeypatch):
+    for count in gpu_steps.FEW:
         monkeypatch.setenv('ITERS', str(count))
-        config = Config.fromfile(gpu_day.ROOT / gpu_day.TRAINED)
+        config = Config.fromfile(gpu_steps.ROOT / gpu_steps.TRAINED)
         assert config.train_cfg.max_iters == count
-    config.merge_from_dict(dict(option.split('=') for option in gpu_day.SMALL))
+    config.merge_from_dict(dict(option.split('=') for option in gpu_steps.SMALL))
     renderer = config.train_dataloader.dataset.pipeline[1]
     assert (renderer.type, int(renderer.crop_size)) == ('SyntheticDefocus', 64)
 
 
-def test_what_does_not_end_in_time_is_said(gpu_day, capsys):
+def test_what_does_not_end_in_time_is_said(gpu_steps, capsys):
     sleep = '-c', 'import time; time.sleep(60)'
-    assert gpu_day._run('-c', 'pass', limit=60)
-    assert not gpu_day._run(*sleep, limit=0.2)
+    assert gpu_steps._run('-c', 'pass', limit=60)
+    assert not gpu_steps._run(*sleep, limit=0.2)
     assert capsys.readouterr().err == '-c was ended after 0.2 s\n'
     with pytest.raises(InputError, match='-c 1/0 failed: .*ZeroDivisionError'):
-        gpu_day._run('-c', '1/0')
+        gpu_steps._run('-c', '1/0')
 
 
 def test_a_case_that_fails_is_a_failure(gpu_day, tmp_path, monkeypatch):
@@ -119,11 +127,11 @@ def test_a_case_that_fails_is_a_failure(gpu_day, tmp_path, monkeypatch):
         run(gpu_day, monkeypatch, *arguments)
 
 
-def test_tiles_without_room_are_told_in_json(gpu_day, monkeypatch):
+def test_tiles_without_room_are_told_in_json(gpu_steps, monkeypatch):
     times = {'forward': {'16/1': math.inf, '32/1': 0.5}}
     monkeypatch.setattr('mmagic_inik.ops.triton_tiles.timings', lambda: times)
-    monkeypatch.setattr(gpu_day, '_filter_once', lambda *args: None)
-    found = gpu_day.tiles(SimpleNamespace(device='cuda'))
+    monkeypatch.setattr(gpu_steps, '_filter_once', lambda *args: None)
+    found = gpu_steps.tiles(SimpleNamespace(device='cuda'))
     assert found == {'forward': {'16/1': 'no room', '32/1': 0.5}}
 
 
@@ -141,7 +149,7 @@ def test_a_step_that_fails_does_not_end_the_others(gpu_day, tmp_path, monkeypatc
     assert found['speed']['cases'] == []
 
 
-def test_outcomes_of_tests_are_told_by_name(gpu_day, tmp_path, monkeypatch):
+def test_outcomes_of_tests_are_told_by_name(gpu_day, gpu_steps, tmp_path, monkeypatch):
     def write(*command, may_fail):
         assert may_fail
         assert command[-2] == 'cuda'
@@ -153,7 +161,7 @@ def test_outcomes_of_tests_are_told_by_name(gpu_day, tmp_path, monkeypatch):
         ]
         Path(path).write_text(f'<testsuites>{"".join(cases)}</testsuites>')
 
-    monkeypatch.setattr(gpu_day, '_run', write)
+    monkeypatch.setattr(gpu_steps, '_run', write)
     arguments = '--device', 'cpu', '--out', tmp_path, '--steps', 'tests'
     with pytest.raises(SystemExit, match='failed: tests'):
         run(gpu_day, monkeypatch, *arguments)

@@ -38,14 +38,7 @@ def main():
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
 
-    def run(*arguments):
-        before, sys.argv = sys.argv, ['convert_released', *map(str, arguments)]
-        try:
-            tool.main()
-        finally:
-            sys.argv = before
-
-    return run
+    return lambda *arguments: tool.main([*map(str, arguments)])
 
 
 def of_nrknet():

@@ -20,7 +20,12 @@ from PIL import Image
 from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from mmagic_inik.benchmark import ablations
+from mmagic_inik.benchmark.ablation_table import ablation_table
+from mmagic_inik.benchmark.ablations import last_checkpoint
+from mmagic_inik.benchmark.variants import schedule, variants
 from mmagic_inik.datasets import read_photo
+from mmagic_inik.engine import load_checkpoint_file
 from mmagic_inik.launch import run_tool
 from mmagic_inik.models.restorer import MultiScaleRestorer
 
@@ -62,18 +67,16 @@ def in_this_process(command, log):
 @pytest.fixture
 def tool(monkeypatch):
     """The tool's module; the tools that it runs are run in this process."""
-    monkeypatch.syspath_prepend(ROOT / 'tools')
     monkeypatch.setattr(sys, 'argv', sys.argv)
     spec = importlib.util.spec_from_file_location('run_ablations', SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, 'execute', in_this_process)
+    monkeypatch.setattr(ablations, 'execute', in_this_process)
     return module
 
 
-def arguments(data, out, *variants, iters=4, options=(), more=()):
-    given = variants or (('tiny', DEMO),)
-    named = [part for one in given for part in ('--variant', *one)]
+def arguments(data, out, *given, iters=4, options=(), more=()):
+    named = [part for one in given or (('tiny', DEMO),) for part in ('--variant', *one)]
     options = [
         f'data_root={data}',
         'train_dataloader.batch_size=2',
@@ -108,8 +111,8 @@ def test_variants_are_trained_alike_and_scored_like_scikit_image(
     weights = tmp_path / 'alexnet.pth'
     torch.save(torchvision.models.alexnet(weights=None).state_dict(), weights)
     out = tmp_path / 'out'
-    variants = ('INIKNet', DEMO), ('no | LSTM', DEMO, CONV)
-    tool.main(arguments(data, out, *variants, more=['--lpips-weights', weights]))
+    two = ('INIKNet', DEMO), ('no | LSTM', DEMO, CONV)
+    tool.main(arguments(data, out, *two, more=['--lpips-weights', weights]))
     # Four iterations each, on the same crops.
     assert len(crops) == 8
     for a, b in zip(crops[:4], crops[4:], strict=True):
@@ -192,7 +195,7 @@ def test_finished_is_not_repeated_and_unfinished_goes_on(tool, data, tmp_path, c
     (folder / 'last_checkpoint').write_text(str(folder / 'iter_2.pth'))
     tool.main(arguments(data, out))
     assert len(crops) == 12
-    assert tool.load_checkpoint_file(folder / 'iter_4.pth')['meta']['iter'] == 4
+    assert load_checkpoint_file(folder / 'iter_4.pth')['meta']['iter'] == 4
 
     # As one while that is written down would.
     (folder / 'result.json').unlink()
@@ -219,9 +222,8 @@ def test_other_settings_are_not_mixed(tool, data, tmp_path):
         )
 
 
-def test_default_variants_can_be_built_and_differ(tool, tmp_path):
-    args = tool.parse_arguments(['--out', str(tmp_path)])
-    found = {v.name: v for v in tool.variants(args)}
+def test_default_variants_can_be_built_and_differ(tmp_path):
+    found = {v.name: v for v in variants(None, tmp_path)}
     assert len({v.folder for v in found.values()}) == len(found) == 8
     base = found['INIKNet'].config.model.generator
     changed = [v.config.model.generator for v in found.values()]
@@ -235,26 +237,26 @@ def test_default_variants_can_be_built_and_differ(tool, tmp_path):
     assert counts['INIKNet'] - counts['Delta, plain sum'] == 3 * 5 * 3 * 4 + 3
 
 
-def test_schedule_shrinks_in_proportion(tool):
+def test_schedule_shrinks_in_proportion():
     demo = Config.fromfile(DEMO)
-    assert tool.schedule(demo, None) == []
-    assert sorted(tool.schedule(demo, 60)) == [
+    assert schedule(demo, None) == []
+    assert sorted(schedule(demo, 60)) == [
         'param_scheduler.0.end=6',
         'param_scheduler.1.begin=6',
         'param_scheduler.1.end=60',
         'train_cfg.max_iters=60',
     ]
     # A warm-up of one iteration never ends.
-    assert 'param_scheduler.0.end=2' in tool.schedule(demo, 6)
+    assert 'param_scheduler.0.end=2' in schedule(demo, 6)
     paper = Config.fromfile(str(ROOT / 'configs/iniknet_dpdd.py'))
-    assert sorted(tool.schedule(paper, 8000)) == [
+    assert sorted(schedule(paper, 8000)) == [
         'param_scheduler.step_size=2000',
         'train_cfg.max_iters=8000',
     ]
 
 
 @pytest.mark.parametrize(
-    ('variants', 'more', 'sentence'),
+    ('given', 'more', 'sentence'),
     [
         ([('a',)], dict(), '--variant takes NAME CONFIG [KEY=VALUE ...], got'),
         ([('a', 'no.py')], dict(), '--variant a: config no.py does not exist'),
@@ -293,9 +295,9 @@ def test_schedule_shrinks_in_proportion(tool):
         ),
     ],
 )
-def test_mistakes_are_one_sentence(tool, data, tmp_path, variants, more, sentence):
+def test_mistakes_are_one_sentence(tool, data, tmp_path, given, more, sentence):
     with pytest.raises(SystemExit) as stop:
-        tool.main(arguments(data, tmp_path / 'out', *variants, **more))
+        tool.main(arguments(data, tmp_path / 'out', *given, **more))
     assert stop.value.code.startswith(f'run_ablations: {sentence}')
     assert '\n' not in stop.value.code
     assert not (tmp_path / 'out').exists()
@@ -308,6 +310,42 @@ def test_a_tools_own_sentence_is_passed_on(tool, tmp_path):
         f'run_ablations: tiny: train: data_root {tmp_path}/nowhere '
     )
     assert stop.value.code.endswith(f' (more in {tmp_path}/out/tiny/train.log)')
+
+
+def test_only_a_checkpoint_that_is_there_is_gone_on_from(tmp_path):
+    assert last_checkpoint(tmp_path) is None
+    pointer = tmp_path / 'last_checkpoint'
+    # The folder may have been moved since.
+    pointer.write_text('/elsewhere/iter_4.pth')
+    assert last_checkpoint(tmp_path) is None
+    assert not pointer.exists()
+    pointer.write_text('/elsewhere/iter_4.pth')
+    (tmp_path / 'iter_4.pth').touch()
+    assert last_checkpoint(tmp_path) == 'iter_4.pth'
+
+
+def test_a_line_of_conditions_for_those_that_share_them():
+    shared = dict(seed=0, versions=dict(torch='2'))
+    rows = [
+        dict(
+            name=name,
+            config='c.py',
+            options=['a=1'],
+            parameters=1234,
+            scores=dict(PSNR=20.5),
+            seconds_per_iteration=0.25,
+            conditions=conditions,
+        )
+        for name, conditions in (('x|y', shared), ('z', dict(shared, seed=1)))
+    ]
+    text = ablation_table(rows, ['PSNR'])
+    assert text.startswith(
+        '| variant | parameters | PSNR | s / iteration |\n| --- | --- | --- | --- |\n'
+        '| x\\|y | 1,234 | 20.500 | 0.250 |\n'
+    )
+    assert '- x|y: c.py a=1\n' in text
+    assert '- x|y: seed 0; torch 2\n- z: seed 1; torch 2\n' in text
+    assert '- All: seed 0; torch 2\n' in ablation_table(rows[:1], ['PSNR'])
 
 
 def living(group):

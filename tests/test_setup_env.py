@@ -1,4 +1,4 @@
-import importlib.util
+import ast
 import os
 import re
 import shutil
@@ -12,58 +12,61 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def setup_env(monkeypatch):
-    spec = importlib.util.spec_from_file_location(
-        'setup_env', ROOT / 'tools' / 'setup_env.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+sys.path.insert(0, str(ROOT / 'tools'))
+from environment import (  # noqa: E402
+    CONSTRAINTS,
+    SetupError,
+    building,
+    machine,
+    steps,
+    wheels,
+)
 
-    def no_download(*_, **__):
+
+@pytest.fixture(autouse=True)
+def _no_download(monkeypatch):
+    def refuse_to_start(*_, **__):
         raise AssertionError('a step was started before the machine was checked')
 
-    monkeypatch.setattr(module, 'run', no_download)
-    return module
+    for module in (building, wheels):
+        monkeypatch.setattr(module, 'run', refuse_to_start)
 
 
-def refuse(setup_env, tmp_path, message):
-    with pytest.raises(setup_env.SetupError, match=message) as caught:
-        setup_env.build(tmp_path / 'venv')
+def refuse(tmp_path, message):
+    with pytest.raises(SetupError, match=message) as caught:
+        building.build(tmp_path / 'venv')
     assert '\n' not in str(caught.value)
     assert not (tmp_path / 'venv').exists()
 
 
-def test_wrong_python(setup_env, tmp_path, monkeypatch):
+def test_wrong_python(tmp_path, monkeypatch):
     version = namedtuple('version', 'major minor micro')(3, 13, 1)
-    monkeypatch.setattr(setup_env.sys, 'version_info', version)
-    refuse(setup_env, tmp_path, 'Python 3.11 is needed, but .* make env PYTHON=')
+    monkeypatch.setattr(machine.sys, 'version_info', version)
+    refuse(tmp_path, 'Python 3.11 is needed, but .* make env PYTHON=')
 
 
-def test_no_compiler(setup_env, tmp_path, monkeypatch):
+def test_no_compiler(tmp_path, monkeypatch):
     monkeypatch.setenv('CXX', 'no-such-compiler')
-    refuse(
-        setup_env, tmp_path, "no C\\+\\+ compiler: 'no-such-compiler'.*apt install g"
-    )
+    refuse(tmp_path, "no C\\+\\+ compiler: 'no-such-compiler'.*apt install g")
 
 
-def test_old_compiler(setup_env, tmp_path, monkeypatch):
+def test_old_compiler(tmp_path, monkeypatch):
     compiler = tmp_path / 'c++'
     compiler.write_text('#!/bin/sh\necho unrecognized -std=c++17 >&2; exit 1\n')
     compiler.chmod(0o755)
     monkeypatch.setenv('CXX', str(compiler))
-    refuse(setup_env, tmp_path, r'cannot build a C\+\+17 program: unrecognized')
+    refuse(tmp_path, r'cannot build a C\+\+17 program: unrecognized')
 
 
-def test_no_headers(setup_env, tmp_path, monkeypatch):
-    monkeypatch.setattr(setup_env.sysconfig, 'get_path', lambda _: str(tmp_path))
-    refuse(setup_env, tmp_path, r'Python\.h is missing.*apt install python3\.11-dev')
+def test_no_headers(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine.sysconfig, 'get_path', lambda _: str(tmp_path))
+    refuse(tmp_path, r'Python\.h is missing.*apt install python3\.11-dev')
 
 
-def test_little_disk(setup_env, tmp_path, monkeypatch):
+def test_little_disk(tmp_path, monkeypatch):
     usage = namedtuple('usage', 'total used free')(100e9, 97e9, 3e9)
-    monkeypatch.setattr(setup_env.shutil, 'disk_usage', lambda _: usage)
-    refuse(setup_env, tmp_path, r'has 3\.0 GB free, the environment needs \d+ GB')
+    monkeypatch.setattr(machine.shutil, 'disk_usage', lambda _: usage)
+    refuse(tmp_path, r'has 3\.0 GB free, the environment needs \d+ GB')
 
 
 def test_command_line_prints_one_line(tmp_path):
@@ -78,59 +81,70 @@ def test_command_line_prints_one_line(tmp_path):
     assert not (tmp_path / 'venv').exists()
 
 
-def test_complete_environment_is_left_alone(setup_env, tmp_path, monkeypatch):
+@pytest.mark.parametrize('path', sorted((ROOT / 'tools/environment').glob('*.py')))
+def test_no_package_and_no_new_syntax_is_needed(path):
+    """A Python of any kind is to be told which is needed."""
+    tree = ast.parse(path.read_text(encoding='utf-8'), feature_version=(3, 8))
+    imported = [n for n in ast.walk(tree) if isinstance(n, ast.Import)]
+    of_modules = [
+        n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and not n.level
+    ]
+    names = {one.name for node in imported for one in node.names}
+    names |= {node.module for node in of_modules}
+    assert {name.split('.')[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_complete_environment_is_left_alone(tmp_path, monkeypatch):
     (tmp_path / 'venv').mkdir()
-    (tmp_path / 'venv' / '.complete').write_text(setup_env.fingerprint())
-    monkeypatch.setattr(setup_env, 'check_machine', setup_env.run)
-    setup_env.build(tmp_path / 'venv')
+    (tmp_path / 'venv' / '.complete').write_text(building.fingerprint())
+    monkeypatch.setattr(building, 'check_machine', building.run)
+    building.build(tmp_path / 'venv')
 
 
-def test_full_environment_serves_for_a_light_one(setup_env, tmp_path, monkeypatch):
+def test_full_environment_serves_for_a_light_one(tmp_path, monkeypatch):
     venv = tmp_path / 'venv'
     venv.mkdir()
     stamp = venv / '.complete'
     checked = []
     monkeypatch.setattr(
-        setup_env, 'check_machine', lambda venv, light: checked.append(light)
+        building, 'check_machine', lambda venv, light: checked.append(light)
     )
-    stamp.write_text(setup_env.fingerprint())
-    setup_env.build(venv, light=True)
-    stamp.write_text(setup_env.fingerprint(light=True))
-    setup_env.build(venv, light=True)
+    stamp.write_text(building.fingerprint())
+    building.build(venv, light=True)
+    stamp.write_text(building.fingerprint(light=True))
+    building.build(venv, light=True)
     assert not checked
     with pytest.raises(AssertionError, match='a step was started'):
-        setup_env.build(venv)
+        building.build(venv)
     assert checked == [False]
 
 
-def test_light_environment_needs_no_compiler(setup_env, tmp_path, monkeypatch):
+def test_light_environment_needs_no_compiler(tmp_path, monkeypatch):
     monkeypatch.setenv('CXX', 'no-such-compiler')
     steps = []
     monkeypatch.setattr(
-        setup_env, 'run', lambda title, command, *_, **__: steps.append(command)
+        building, 'run', lambda title, command, *_, **__: steps.append(command)
     )
-    monkeypatch.setattr(setup_env.Path, 'replace', lambda *_: None)
-    setup_env.build(tmp_path / 'venv', light=True)
+    monkeypatch.setattr(building.Path, 'replace', lambda *_: None)
+    building.build(tmp_path / 'venv', light=True)
     installed = [step for step in steps if 'install' in map(str, step)]
     assert [step[-2:] for step in installed] == [['-e', ROOT]]
 
 
-def test_other_pins_make_another_environment(setup_env, tmp_path, monkeypatch):
-    before = setup_env.fingerprint()
+def test_other_pins_make_another_environment(tmp_path, monkeypatch):
+    before = building.fingerprint()
     changed = tmp_path / 'constraints.txt'
-    shutil.copy(setup_env.CONSTRAINTS, changed)
+    shutil.copy(CONSTRAINTS, changed)
     with changed.open('a') as file:
         file.write('more==1\n')
-    monkeypatch.setattr(setup_env, 'CONSTRAINTS', changed)
-    assert setup_env.fingerprint() != before
+    monkeypatch.setattr(building, 'CONSTRAINTS', changed)
+    assert building.fingerprint() != before
 
 
-def test_wheel_cache_is_keyed_by_python_torch_and_cuda(
-    setup_env, tmp_path, monkeypatch
-):
+def test_wheel_cache_is_keyed_by_python_torch_and_cuda(tmp_path, monkeypatch):
     monkeypatch.setenv('MMAGIC_INIK_CACHE', str(tmp_path))
     monkeypatch.setattr(
-        setup_env.subprocess, 'check_output', lambda *_, **__: '9.8.7 13.0\n'
+        wheels.subprocess, 'check_output', lambda *_, **__: '9.8.7 13.0\n'
     )
     built = []
 
@@ -140,11 +154,11 @@ def test_wheel_cache_is_keyed_by_python_torch_and_cuda(
         folder.mkdir()
         (folder / 'mmcv-2.1.0-cp311.whl').write_text('')
 
-    monkeypatch.setattr(setup_env, 'run', compile_wheel)
-    first = setup_env.mmcv_wheel('python', tmp_path / 'log')
+    monkeypatch.setattr(wheels, 'run', compile_wheel)
+    first = wheels.mmcv_wheel('python', tmp_path / 'log')
     assert first.parent.name == 'cp311-torch9.8.7-cuda13.0-mmcv2.1.0'
     assert built[0]['MMCV_WITH_OPS'] == '1'
-    assert setup_env.mmcv_wheel('python', tmp_path / 'log') == first
+    assert wheels.mmcv_wheel('python', tmp_path / 'log') == first
     assert len(built) == 1
 
 
@@ -172,27 +186,24 @@ def test_setup_py_is_short_and_bounds_every_pin(monkeypatch):
         assert requirement.specifier.contains(pin), text
 
 
-def test_a_step_is_one_line(setup_env, tmp_path, monkeypatch, capsys):
-    monkeypatch.undo()
+def test_a_step_is_one_line(tmp_path, monkeypatch, capsys):
     log = tmp_path / 'log'
-    setup_env.run('a step', ['sh', '-c', 'echo much'], log)
+    steps.run('a step', ['sh', '-c', 'echo much'], log)
     assert re.fullmatch(r'  a step \d s\n', capsys.readouterr().out)
     assert 'much' in log.read_text()
 
 
-def test_a_step_has_a_bar_on_a_terminal(setup_env, tmp_path, monkeypatch, capsys):
-    monkeypatch.undo()
+def test_a_step_has_a_bar_on_a_terminal(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('sys.stdout.isatty', lambda: True, raising=False)
-    setup_env.run('a step', ['sleep', '1.2'], tmp_path / 'log', minutes=0.04)
+    steps.run('a step', ['sleep', '1.2'], tmp_path / 'log', minutes=0.04)
     shown = capsys.readouterr().out
     assert re.match(r'\r  \[#{8,10}\.+\] a step: 1 s of about 2', shown)
     assert re.search(r'\r  \[#{20}\] a step: \d s\x1b\[K\n$', shown)
     assert shown.count('\n') == 1
 
 
-def test_a_failing_step_shows_its_end(setup_env, tmp_path, monkeypatch, capsys):
-    monkeypatch.undo()
+def test_a_failing_step_shows_its_end(tmp_path, monkeypatch, capsys):
     log = tmp_path / 'log'
-    with pytest.raises(setup_env.SetupError, match=f'whole output is in {log}'):
-        setup_env.run('a step', ['sh', '-c', 'echo why; exit 3'], log)
+    with pytest.raises(SetupError, match=f'whole output is in {log}'):
+        steps.run('a step', ['sh', '-c', 'echo why; exit 3'], log)
     assert 'why' in capsys.readouterr().err

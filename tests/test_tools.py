@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -154,15 +155,12 @@ def test_converted_checkpoint_is_tested(tool, data, alexnet, tmp_path):
     generator = torch.Generator().manual_seed(0)
     source, converted = tmp_path / 'released.pth', tmp_path / 'converted.pth'
     torch.save(reference_iniknet.random_weights(config, generator), source)
-    command = [
-        sys.executable,
-        ROOT / 'tools' / 'convert_released.py',
-        source,
-        converted,
-    ]
+    script = ROOT / 'tools' / 'convert_released.py'
+    command = [sys.executable, script, source, converted]
     subprocess.run(command, check=True, capture_output=True)
-    again = subprocess.run(command, capture_output=True, text=True)
-    assert f'{converted} exists; give --force' in again.stderr
+    main = runpy.run_path(str(script))['main']
+    with pytest.raises(SystemExit, match=f'{converted} exists; give --force'):
+        main([str(source), str(converted)])
     code, log = tool(
         'test.py',
         DPDD,

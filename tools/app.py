@@ -5,11 +5,11 @@ photos in a temporary folder until their page is closed.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmagic_inik.app import check_library, serve
+from mmagic_inik.command_line import sentences_of
 from mmagic_inik.errors import InputError
 from mmagic_inik.quiet import leave_out_known_warnings
 from mmagic_inik.restoration.network_options import (
@@ -60,10 +60,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     leave_out_known_warnings()
-    try:
+    with sentences_of('app'):
         serve(parse_arguments(arguments))
-    except InputError as error:
-        sys.exit(f'app: {error}')
 
 
 if __name__ == '__main__':

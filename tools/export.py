@@ -8,11 +8,10 @@ weights alone.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmagic_inik.errors import InputError
+from mmagic_inik.command_line import sentences_of
 from mmagic_inik.quiet import leave_out_known_warnings
 
 
@@ -32,15 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_args(arguments)
     leave_out_known_warnings()
-    try:
+    with sentences_of('export'):
         from mmagic_inik.export.extra import require_extra
 
         require_extra('tools/export.py')
         from mmagic_inik.export import export
 
         written = export(args.checkpoint, args.out, args.config, args.dtype)
-    except InputError as error:
-        sys.exit(f'export: {error}')
     for size, error, psnr, _ in written.agreements:
         shape = 'x'.join(map(str, (size[0], 3, *size[1:])))
         print(f'{shape}: largest difference from PyTorch {error:.1e}, {psnr:.1f} dB')

@@ -63,6 +63,8 @@ def help_of(tool: Path) -> str:
     printed = io.StringIO()
     with (
         mock.patch.object(sys, 'argv', [f'tools/{tool.name}', '--help']),
+        # Where Python looks for what is beside a script.
+        mock.patch.object(sys, 'path', [str(TOOLS), *sys.path]),
         mock.patch.dict(os.environ, COLUMNS='80'),
         contextlib.redirect_stdout(printed),
         contextlib.suppress(SystemExit),

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import NamedTuple
 import torch
 from mmagic.registry import DATASETS
 from mmengine.dataset import BaseDataset, pseudo_collate
-from mmengine.utils import ProgressBar
 
+from ..command_line import progress_bar
 from ..evaluation import ImageQuality
 from .contenders import Contender
 from .measuring import wait_for
@@ -166,22 +165,54 @@ def restore(
     return sample.to_dict(), time.perf_counter() - start
 
 
-def score_all(
-    models: Sequence[Contender],
-    sets: Sequence[PhotoSet],
-    records: ImageRecords,
-    device: str,
-    origin: str,
-) -> None:
+class Scored(NamedTuple):
+    """Networks, test sets, and the scores of one on the other.
+
+    Attributes:
+        models (Sequence[Contender]): Networks, the untouched input before them.
+        sets (Sequence[PhotoSet]): Data sets.
+        records (ImageRecords): A record per network and image, as far as computed.
+        device (str): Where to compute, as torch names it.
+    """
+
+    models: Sequence[Contender]
+    sets: Sequence[PhotoSet]
+    records: ImageRecords
+    device: str
+
+    def of(self, model: Contender, data: PhotoSet) -> dict[str, dict[str, float]]:
+        """Scores and seconds of those images that are done.
+
+        Args:
+            model (Contender): One of the networks.
+            data (PhotoSet): One of the data sets.
+
+        Returns:
+            dict[str, dict[str, float]]: By image and score.
+        """
+        return self.records.of(run_of(model, data, self.device), data.images)
+
+    def origins(self, model: Contender, data: PhotoSet) -> list[str]:
+        """What computed those images that are done: versions and commit of each.
+
+        Args:
+            model (Contender): One of the networks.
+            data (PhotoSet): One of the data sets.
+
+        Returns:
+            list[str]: In the order of images.
+        """
+        return self.records.origins(run_of(model, data, self.device), data.images)
+
+
+def score_all(scored: Scored, origin: str) -> None:
     """Compute every record that is not there yet, with a progress bar.
 
     Args:
-        models (Sequence[Contender]): Networks.
-        sets (Sequence[PhotoSet]): Data sets.
-        records (ImageRecords): Gets a record per network and image.
-        device (str): Where to compute, as torch names it.
+        scored (Scored): Gets a record per network and image.
         origin (str): What computes: versions and commit.
     """
+    models, sets, records, device = scored
     todo = {}
     for model in models:
         for data in sets:
@@ -192,21 +223,20 @@ def score_all(
                     f'{old} rows of {model.name} on {data.name} are computed anew: the '
                     'config, checkpoint, photographs, protocol or device has changed.'
                 )
-            done = records.of(run, data.images)
+            done = scored.of(model, data)
             todo[model.name, data.name] = [i for i in data.images if i not in done]
     count = sum(map(len, todo.values()))
     if not count:
         return
-    bar = ProgressBar(count, file=sys.stderr)
-    for model in models:
-        model.module.to(device)
-        for data in sets:
-            run = run_of(model, data, device)
-            for image in todo[model.name, data.name]:
-                sample, seconds = restore(model, data, image, device)
-                data.metric.process(None, [sample])
-                scores = {**data.metric.results.pop(), 'seconds': seconds}
-                records.append(run, image, scores, origin)
-                bar.update()
-        model.module.to('cpu')
-    print(file=sys.stderr)
+    with progress_bar(count, 'image') as bar:
+        for model in models:
+            model.module.to(device)
+            for data in sets:
+                run = run_of(model, data, device)
+                for image in todo[model.name, data.name]:
+                    sample, seconds = restore(model, data, image, device)
+                    data.metric.process(None, [sample])
+                    scores = {**data.metric.results.pop(), 'seconds': seconds}
+                    records.append(run, image, scores, origin)
+                    bar.update()
+            model.module.to('cpu')

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..command_line import add_device_option
 from ..errors import InputError
 from ..launch import check_device
 from ..options import DEFAULT_OVERLAP, DTYPES, ENGINES, NETWORKS
@@ -44,9 +45,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_OVERLAP,
         help=f'pixels that neighbouring pieces share (default: {DEFAULT_OVERLAP})',
     )
-    parser.add_argument(
-        '--device', help='cpu or cuda (default: cuda where there is a GPU)'
-    )
+    add_device_option(parser)
     parser.add_argument(
         '--dtype',
         choices=DTYPES,

@@ -16,17 +16,17 @@ model = dict(
     loss=dict(losses=dict(mse=None, psnr=dict(type='FlooredPSNRLoss', loss_weight=0.05)))
 )
 
-# Photos reduced at random are sharper, and many of one. A fifth of the scenes is in
-# focus, half of them soft of themselves: there is nothing to undo. Noise is as of a
-# good camera. How wide, soft and dark real ones are:
-# benchmarks/results/renderer_spectra.md.
+# Photos reduced at random are sharper, and many of one. Scenes in focus want nothing
+# done, some of them soft of themselves: each of those costs gain on what is blurred a
+# little, which looks alike. Noise is as of a good camera. How wide, soft and dark real
+# ones are: benchmarks/results/renderer_spectra.md.
 scenes = dict(
     max_radius=16,
     scale=(0.4, 1.0),
     softness=0.9,
     exposure=(0.25, 1.0),
-    in_focus=0.2,
-    soft_in_focus=0.5,
+    in_focus=0.15,
+    soft_in_focus=0.2,
     shot_noise=0.005,
     read_noise=0.001,
     jpeg_quality=(85, 100),

@@ -1,11 +1,12 @@
-"""Compares designs of a lighter INIKNet at equal seconds of training.
+"""Compares designs of a lighter INIKNet, and scenes, at equal seconds of training.
 
 `benchmarks/designs.py PHOTOS --seconds 1800 [--designs NAME...]` first times a step of
 training and the restoration of 640x640 pixels of every design, which wants a machine
 that does nothing else. Then each is trained on synthetic defocus of the sharp PHOTOS by
 configs/iniknet_light_synthetic.py for as many iterations as the seconds would hold, the
-schedule fitted to them, and judged on held-out scenes (benchmarks/held_out.py). After a
-kill the same command goes on. Writes benchmarks/results/designs.md and .json.
+schedule fitted to them, and judged on held-out scenes (benchmarks/held_out.py), those of
+the recipe whatever scenes it was trained on. After a kill the same command goes on.
+Writes benchmarks/results/designs.md and .json.
 """
 
 import argparse
@@ -45,11 +46,12 @@ def sized(channels: int, reduction: int) -> dict:
     )
 
 
-# What the generator differs by from the recipe's.
+# What a generator differs by from the recipe's.
 DESIGNS = {
     '1/4, C = 32 (the recipe)': {},
     '1/4, C = 48': sized(48, 4),
     '1/2, C = 24': sized(24, 2),
+    '1/4, C = 32, without energies': dict(backbone=dict(energy_bands=0)),
     '1/4, C = 32, logits enlarged bilinearly': dict(head=dict(enlargement='bilinear')),
     '1/4, C = 32, ConvNeck': dict(neck=dict(type='ConvNeck')),
     '1/4, C = 32, two scales': dict(num_scales=2),
@@ -64,13 +66,27 @@ DESIGNS = {
     ),
     'small: full resolution, C = 16': None,
 }
+# What scenes of training differ by from the recipe's.
+SCENES = {
+    'scenes: none in focus': dict(in_focus=0, soft_in_focus=0),
+    'scenes: a fifth in focus, half of it soft': dict(in_focus=0.2, soft_in_focus=0.5),
+    'scenes: targets as they are': dict(softness=0),
+    'scenes: radii to 16': dict(max_radius=16),
+    'scenes: input of another brightness': dict(gain=(0.9, 1.1), color_gain=0.03),
+}
 
 
 def write_config(name: str, folder: Path) -> Path:
-    """A design as a config file."""
-    options = DESIGNS[name]
+    """A design, or other scenes, as a config file."""
+    options = DESIGNS.get(name, {})
     base = SMALL if options is None else RECIPE
-    lines = [f'_base_ = {str(base)!r}', f'model = dict(generator={options or {}!r})']
+    lines = [
+        f'_base_ = {str(base)!r}',
+        f'model = dict(generator={options or {}!r})',
+        'dataset = _base_.train_dataloader.dataset',
+        f'dataset.pipeline[1].update({SCENES.get(name, {})!r})',
+        'train_dataloader = dict(dataset=dataset)',
+    ]
     words = ''.join(c if c.isalnum() else ' ' for c in name).split()
     path = folder / ('_'.join(words) + '.py')
     path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
@@ -150,7 +166,8 @@ def main() -> None:
     )
     parser.add_argument('photos')
     parser.add_argument('--seconds', type=float, default=1800)
-    parser.add_argument('--designs', nargs='+', choices=DESIGNS, default=list(DESIGNS))
+    choices = [*DESIGNS, *SCENES]
+    parser.add_argument('--designs', nargs='+', choices=choices, default=choices)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/designs'))
     parser.add_argument('--out', type=Path, default=RESULTS)
     args = parser.parse_args()

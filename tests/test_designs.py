@@ -31,6 +31,18 @@ def test_designs_differ_from_the_recipe_by_their_options_alone(designs, tmp_path
         )
 
 
+def test_scenes_differ_in_training_alone(designs, tmp_path):
+    recipe = Config.fromfile(designs.RECIPE)
+    for name, scenes in designs.SCENES.items():
+        config = Config.fromfile(designs.write_config(name, tmp_path))
+        expected = recipe.train_dataloader.dataset.to_dict()
+        expected['pipeline'][1].update(scenes)
+        assert config.train_dataloader.dataset.to_dict() == expected
+        assert config.train_dataloader.dataset != recipe.train_dataloader.dataset
+        assert config.val_dataloader == recipe.val_dataloader
+        assert config.model == recipe.model
+
+
 def test_all_is_trained_judged_and_written(designs, tmp_path, monkeypatch, capsys):
     photos = tmp_path / 'photos'
     photos.mkdir()
@@ -44,7 +56,7 @@ def test_all_is_trained_judged_and_written(designs, tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr(designs, 'measure', measure)
     config = designs.write_config(name, tmp_path)
-    short = 'train_dataloader = dict(batch_size=1)\ntrain_cfg = dict(val_interval=99)\n'
+    short = 'train_dataloader.update(batch_size=1)\ntrain_cfg = dict(val_interval=99)\n'
     config.write_text(config.read_text() + short)
     monkeypatch.setattr(designs, 'write_config', lambda *_: config)
     arguments = ['designs', photos, '--seconds', 10, '--designs', name]

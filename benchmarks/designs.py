@@ -5,8 +5,8 @@ training and the restoration of 640x640 pixels of every design, which wants a ma
 that does nothing else. Then each is trained on synthetic defocus of the sharp PHOTOS by
 configs/iniknet_light_synthetic.py for as many iterations as the seconds would hold, the
 schedule fitted to them, and judged on held-out scenes (benchmarks/held_out.py), as the
-recipe has them whatever scenes it was trained on. After a kill the same command goes on.
-Writes benchmarks/results/designs.md and .json.
+recipe has them whatever scenes it was trained on. After a kill the same command goes
+on. Writes benchmarks/results/designs.md and .json.
 """
 
 import argparse

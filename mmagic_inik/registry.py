@@ -12,6 +12,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
+from . import patches
 from .errors import MissingPackageError
 
 _MMAGIC = 'mmagic.registry'
@@ -128,27 +129,21 @@ class _Connector(MetaPathFinder):
 
 def _connect(registries: ModuleType) -> None:
     MODELS.give_to(registries.MODELS)
-    for name, modules in _LOCATIONS.items():
-        # MMEngine 0.10 takes locations in the constructor alone; another version that
-        # has no such attributes fails here.
-        registry = getattr(registries, name)
-        registry._locations += [f'{__package__}.{module}' for module in modules]
-        registry._imported = False
-
-
-def _let_options_reach_data_sets(config: ModuleType) -> None:
-    import_module(f'{__package__}.data_variables')
-
-
-def _register_inferencer(api: ModuleType) -> None:
-    import_module(f'{__package__}.mmagic_api').register(api)
+    patches.add_locations(
+        registries,
+        {
+            name: [f'{__package__}.{module}' for module in modules]
+            for name, modules in _LOCATIONS.items()
+        },
+    )
 
 
 _CONNECTIONS = {
     _MMAGIC: _connect,
     # MMagic's train.py overrides a config before it asks the registries for anything.
-    'mmengine.config': _let_options_reach_data_sets,
-    'mmagic.apis.mmagic_inferencer': _register_inferencer,
+    'mmengine.config': patches.let_options_reach_data_sets,
+    'mmengine.analysis.complexity_analysis': patches.count_baddbmm,
+    'mmagic.apis.mmagic_inferencer': patches.add_inferencer,
 }
 
 

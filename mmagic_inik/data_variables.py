@@ -62,7 +62,7 @@ def spread_data_options(config: dict, options: dict) -> dict:
     Raises:
         InputError: If a variable is not the config's, and no data set has it.
     """
-    spread = {}
+    spread: dict[str, object] = {}
     for name, value in options.items():
         given = _VARIABLE.fullmatch(name)
         if given is None:

@@ -42,8 +42,7 @@ def run_tool(script: str) -> None:
     _say_why_checkpoints_fail()
     tool = _import_script(Path(mmagic.__file__).parent / '.mim' / 'tools' / script)
     # What MMagic's scripts build and parse by; of this copy of the script alone.
-    tool.Runner = ScreenRunner
-    tool.DictAction = PathAction
+    vars(tool).update(Runner=ScreenRunner, DictAction=PathAction)
     try:
         if 'TORCHELASTIC_RUN_ID' in os.environ:
             end_with_launcher()
@@ -107,6 +106,8 @@ def _say_why_checkpoints_fail() -> None:
 
 def _import_script(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f'mmagic_tools_{path.stem}', path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f'{path} cannot be imported', path=str(path))
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     return script

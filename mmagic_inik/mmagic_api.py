@@ -29,7 +29,7 @@ def model_settings(api: ModuleType) -> list[dict]:
         list[dict]: Models of our ``metafile.yml``, the path of the config relative to
         MMagic's, that of the weights absolute.
     """
-    configs = Path(api.__file__).resolve().parents[1] / '.mim' / 'configs'
+    configs = Path(str(api.__file__)).resolve().parents[1] / '.mim' / 'configs'
     ours = _PACKAGE / '.mim' / 'configs'
     listed = yaml.safe_load((ours / 'metafile.yml').read_text('utf-8'))['Models']
     return [

@@ -7,13 +7,20 @@ asked for a name, as their own classes are.
 """
 
 import sys
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import patches
 from .errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from mmengine.registry import Registry
+
+_Part = TypeVar('_Part', bound=type)
 
 _MMAGIC = 'mmagic.registry'
 # MMagic's registry → modules of ours with classes for it.
@@ -51,10 +58,10 @@ class PartRegistry:
     def __init__(self) -> None:
         self._parts: dict[str, type] = {}
 
-    def register_module(self):
+    def register_module(self) -> Callable[[_Part], _Part]:
         """Decorator of a class that configs can name, here and in MMagic."""
 
-        def register(part: type) -> type:
+        def register(part: _Part) -> _Part:
             if part.__name__ in self._parts:
                 raise KeyError(f'{part.__name__} is registered already')
             self._parts[part.__name__] = part
@@ -64,7 +71,7 @@ class PartRegistry:
 
         return register
 
-    def build(self, config: dict):
+    def build(self, config: dict) -> Any:
         """Build one of our parts, or else one of MMagic's.
 
         Args:
@@ -82,7 +89,7 @@ class PartRegistry:
             return self._parts[arguments.pop('type')](**arguments)
         return mmagic_registry(f'{config.get("type")!r}').MODELS.build(config)
 
-    def give_to(self, registry) -> None:
+    def give_to(self, registry: 'Registry') -> None:
         """Register all parts so far in a registry of MMEngine's."""
         for part in self._parts.values():
             registry.register_module(module=part)
@@ -106,24 +113,30 @@ def mmagic_registry(what: str) -> ModuleType:
     try:
         return import_module(_MMAGIC)
     except ModuleNotFoundError as error:
-        raise MissingPackageError(what, error.name) from error
+        raise MissingPackageError(what, error.name or _MMAGIC) from error
 
 
 class _Connector(MetaPathFinder):
     """Connects what is of MMagic and MMEngine with us as soon as it is imported."""
 
-    def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
         if name not in _CONNECTIONS:
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec is not None:
+        if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_connect(module: ModuleType) -> None:
                 execute(module)
                 _CONNECTIONS[name](module)
 
-            spec.loader.exec_module = execute_and_connect
+            # Of this loader, which loads nothing else.
+            spec.loader.exec_module = execute_and_connect  # type: ignore[method-assign]
         return spec
 
 

@@ -46,7 +46,8 @@ def apart(values: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     Returns:
         tuple[list[str], dict[str, str]]: The former; the latter, by key.
     """
-    plain, whole = [], {}
+    plain: list[str] = []
+    whole: dict[str, str] = {}
     for text in values:
         name, _, value = text.partition('=')
         # What is given twice has its last value.

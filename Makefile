@@ -37,7 +37,7 @@ keep-state: env ## replace the committed state by what it has become since
 	$(BIN)/python tools/keep_state.py work_dirs/$(RECIPE) $(STATE)
 
 lint: env ## what pre-commit runs
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/codespell
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/codespell && $(BIN)/mypy
 
 clean: ## remove the environment and what the demo made
 	rm -rf .venv .venv.log data/demo work_dirs/iniknet_demo docs/_build dist

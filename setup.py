@@ -105,7 +105,7 @@ setup(
             'playwright>=1.50',  # drives the system's Chromium, and downloads none
             *(*FORMATS, *APP, *EXPORT, *OPENVINO),
         ],
-        'lint': ['ruff', 'codespell', 'pre-commit'],
+        'lint': ['ruff', 'codespell', 'mypy>=2.4', 'pre-commit'],
         'docs': ['sphinx>=8', 'myst-parser>=4', 'furo'],
         'release': ['build>=1.2'],
     },

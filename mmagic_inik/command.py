@@ -25,7 +25,7 @@ def usage() -> str:
     ]
     for name in NAMES:
         text = (TOOLS / f'{name}.py').read_text(encoding='utf-8')
-        first = ast.get_docstring(ast.parse(text)).split('\n\n')[0]
+        first = (ast.get_docstring(ast.parse(text)) or '').split('\n\n')[0]
         lines.append(f'  {name:10}{" ".join(first.split())}')
     return '\n'.join(lines)
 

@@ -1,12 +1,11 @@
 """A config's variables about data reach its data sets when they are overridden.
 
 mmengine overrides a variable after it was spent: ``--cfg-options data_root=PATH`` would
-change a name that nothing reads any more. Importing this module mends that for configs
-that import this package, whoever runs them: MMagic's ``train.py``, ``mim train``, or
+change a name that nothing reads any more. With this package imported, that is mended
+for configs that import it, whoever runs them: MMagic's ``train.py``, ``mim train``, or
 the tools here, which mend it for every config.
 """
 
-import functools
 import re
 from collections.abc import Iterator
 
@@ -22,6 +21,25 @@ _scope = dict(every_config=False)
 def reach_data_sets_of_every_config() -> None:
     """Spread options of all configs in this process, of MMagic's own, too."""
     _scope['every_config'] = True
+
+
+def spread_in_scope(config: Config, options: dict) -> dict:
+    """Options that reach the data sets, if the config is for our parts.
+
+    Args:
+        config (Config): Before the options.
+        options (dict): Values by dotted names.
+
+    Returns:
+        dict: As of :func:`spread_data_options`; for others' configs the same options,
+        unless :func:`reach_data_sets_of_every_config` was called.
+
+    Raises:
+        InputError: As of :func:`spread_data_options`.
+    """
+    if _scope['every_config'] or imports_this_package(config):
+        return spread_data_options(config, options)
+    return options
 
 
 def spread_data_options(config: dict, options: dict) -> dict:
@@ -44,7 +62,7 @@ def spread_data_options(config: dict, options: dict) -> dict:
     Raises:
         InputError: If a variable is not the config's, and no data set has it.
     """
-    spread = {}
+    spread: dict[str, object] = {}
     for name, value in options.items():
         given = _VARIABLE.fullmatch(name)
         if given is None:
@@ -100,18 +118,3 @@ def imports_this_package(config: Config) -> bool:
     imports = (config.get('custom_imports') or {}).get('imports') or []
     imports = [imports] if isinstance(imports, str) else imports
     return any(name.split('.')[0] == __name__.split('.')[0] for name in imports)
-
-
-def _let_merges_spread() -> None:
-    merge = Config.merge_from_dict
-
-    @functools.wraps(merge)
-    def merge_from_dict(self, options: dict, *args, **kwargs) -> None:
-        if _scope['every_config'] or imports_this_package(self):
-            options = spread_data_options(self, options)
-        return merge(self, options, *args, **kwargs)
-
-    Config.merge_from_dict = merge_from_dict
-
-
-_let_merges_spread()

@@ -113,18 +113,18 @@ class PhotoInferencer(BaseMMagicInferencer):
                 'photos; give img, result_out_dir and extra_parameters'
             )
         self._update_extra_parameters(extra_parameters)
-        several = isinstance(img, list | tuple)
-        images = self.preprocess(img if several else [img], result_out_dir)
+        asked = img if isinstance(img, list | tuple) else [img]
+        images = self.preprocess(asked, result_out_dir)
         results = []
         for given in images:
             pixels = self.forward(given)
             results.append((self.postprocess(given, pixels), pixels))
-        if several:
+        if asked is img:
             return [sample for sample, _ in results], [pixels for _, pixels in results]
         return results[0]
 
     def preprocess(
-        self, images: Sequence[Image], result_out_dir: str | Path = ''
+        self, images: Sequence[object], result_out_dir: str | Path = ''
     ) -> list[Given]:
         """Find where each result goes before anything is restored.
 
@@ -242,15 +242,14 @@ def _name(image: Path | np.ndarray, number: int) -> str:
 def _check_places(images: Sequence[Path | np.ndarray], places: Sequence[Path]) -> None:
     photos = [image for image in images if isinstance(image, Path)]
     forms = {form for photo in photos for form in forms_of(photo)}
-    taken = {}
+    taken: dict[Path, Path] = {}
     for number, (image, place) in enumerate(zip(images, places, strict=True)):
-        array = isinstance(image, np.ndarray)
-        source = Path(f'array {number}') if array else image
+        source = image if isinstance(image, Path) else Path(f'array {number}')
         # The same photo twice becomes the same file.
         if taken.get(place) != source:
             check_target(source, place, taken, forms, force=True)
         taken[place] = source
-        if array:
+        if not isinstance(image, Path):
             continue
         endings = {path.suffix.lower() for path in (place_of(image), place)}
         if len(endings) > 1 and not any(endings <= family for family in _FAMILIES):

@@ -8,12 +8,15 @@ one sentence. The screen shows what is of the user's work; MMEngine's log has al
 import argparse
 import importlib.util
 import os
-import re
 import sys
 from pathlib import Path
 from types import ModuleType
 
+from .patches import keep_paths_whole
 from .quiet import leave_out_known_warnings
+
+# run_ablations.py takes it from here.
+__all__ = ['check_device', 'find_modules_of', 'keep_paths_whole', 'run_tool']
 
 _NOT_DATA_ALONE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 _CONFIGS = ('.py', '.yml', '.yaml', '.json')
@@ -30,16 +33,16 @@ def run_tool(script: str) -> None:
     import mmagic
 
     from .data_variables import reach_data_sets_of_every_config
+    from .engine.path_action import PathAction
     from .engine.screen import ScreenRunner
     from .errors import InputError
     from .processes import end_with_launcher
 
-    keep_paths_whole()
     reach_data_sets_of_every_config()
     _say_why_checkpoints_fail()
     tool = _import_script(Path(mmagic.__file__).parent / '.mim' / 'tools' / script)
-    # What MMagic's scripts build; the class differs in what the screen shows.
-    tool.Runner = ScreenRunner
+    # What MMagic's scripts build and parse by; of this copy of the script alone.
+    vars(tool).update(Runner=ScreenRunner, DictAction=PathAction)
     try:
         if 'TORCHELASTIC_RUN_ID' in os.environ:
             end_with_launcher()
@@ -103,6 +106,8 @@ def _say_why_checkpoints_fail() -> None:
 
 def _import_script(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f'mmagic_tools_{path.stem}', path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f'{path} cannot be imported', path=str(path))
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     return script
@@ -164,31 +169,3 @@ def check_device(device: str | None, option: str = '--device') -> str:
             'cpu, or cuda where there is a GPU'
         ) from error
     return device
-
-
-def keep_paths_whole() -> None:
-    """Let paths with spaces and commas, and layouts, pass ``--cfg-options``.
-
-    mmengine's parser takes spaces out of every value and splits it at commas; of a
-    layout's regular expression ``(.+)`` it would make a tuple.
-    """
-    from mmengine.config import DictAction
-
-    parse, call = DictAction._parse_iterable, DictAction.__call__
-
-    def parse_unless_path(value: str):
-        stripped = value.strip('\'"')
-        looks_like_path = os.sep in stripped and set('[(,').isdisjoint(stripped)
-        needs_care = not {' ', ','}.isdisjoint(stripped)
-        if looks_like_path or (needs_care and Path(stripped).exists()):
-            return stripped
-        return parse(value)
-
-    def call_unless_layout(self, parser, namespace, values, option_string=None):
-        texts = [v for v in values if re.match(r'([\w.]+\.)?layout\.\w+=(?!None$)', v)]
-        others = [v for v in values if v not in texts]
-        call(self, parser, namespace, others, option_string)
-        getattr(namespace, self.dest).update(text.split('=', 1) for text in texts)
-
-    DictAction._parse_iterable = staticmethod(parse_unless_path)
-    DictAction.__call__ = call_unless_layout

@@ -37,7 +37,7 @@ def as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
 
 def valid_orientation(value: object) -> int:
     """What a file says, or 1 where that is no orientation."""
-    return value if value in range(1, 9) else 1
+    return next((known for known in range(1, 9) if known == value), 1)
 
 
 def _mirrored(pixels: np.ndarray, orientation: int) -> np.ndarray:

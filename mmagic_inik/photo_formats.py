@@ -87,7 +87,7 @@ def is_readable(extension: str) -> bool:
     return find_spec(_MODULES[kind][0]) is not None
 
 
-def library(kind: str, path: Path) -> ModuleType | None:
+def library(kind: str, path: Path) -> ModuleType:
     """What reads and writes a kind of file.
 
     Args:
@@ -95,13 +95,13 @@ def library(kind: str, path: Path) -> ModuleType | None:
         path (Path): Named if it is missing.
 
     Returns:
-        ModuleType, optional: None for AVIF, which Pillow reads itself.
+        ModuleType: For AVIF Pillow's own.
 
     Raises:
         InputError: Says what to install.
     """
     if kind == 'AVIF':
-        return None
+        return Image
     name, package = _MODULES[kind]
     try:
         module = import_module(name)
@@ -131,7 +131,9 @@ def read_deep(path: Path, data: bytes, kind: str | None) -> np.ndarray | None:
         InputError: If the library is missing.
         Exception: What the library raises for damaged files.
     """
-    module = kind and library(kind, path)
+    if not kind:
+        return None
+    module = library(kind, path)
     if kind == 'RAW':
         return _develop(module, data)
     if kind == 'HEIF':
@@ -154,7 +156,7 @@ def heif_bits(data: bytes) -> int:
     return import_module('pillow_heif').open_heif(io.BytesIO(data)).info['bit_depth']
 
 
-def encode_deep_heif(pixels: np.ndarray, bits: int, **options) -> bytes:
+def encode_deep_heif(pixels: np.ndarray, bits: int, **options: object) -> bytes:
     """Write a HEIF file of more than 8 bits.
 
     Args:

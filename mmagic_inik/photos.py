@@ -19,8 +19,10 @@ from .tiff import SIGNATURES as TIFF_SIGNATURES
 from .tiff import decode_deep, orientation_of, photo_pages
 
 _JPEG = ('.jfif', '.jif', '.jpe', '.jpeg', '.jpg')
-EXTENSIONS = ('.bmp', *_JPEG, '.png', '.tif', '.tiff', '.webp')
-EXTENSIONS += photo_formats.EXTENSIONS
+EXTENSIONS = (
+    *('.bmp', *_JPEG, '.png', '.tif', '.tiff', '.webp'),
+    *photo_formats.EXTENSIONS,
+)
 # Told by content, whatever the extension; Pillow would also run PostScript.
 _FORMATS = ('BMP', 'JPEG', 'PNG', 'TIFF', 'WEBP')
 _EXIF_ORIENTATION = 274
@@ -135,7 +137,8 @@ def photo_size(path: str | Path) -> tuple[int, int]:
             raise _unreadable(path, 'the end of the file is missing')
         if head.startswith(_JPEG_SIGNATURE) and _JPEG_END not in tail:
             # Cut off, or a telephone's film follows: only decoding tells.
-            return read_photo(path).shape[1::-1]
+            height, width = read_photo(path).shape[:2]
+            return width, height
         with Image.open(path, formats=formats_of(kind)) as image:
             size = image.size
             # Pillow would decode a whole PNG in search of EXIF data behind the pixels.

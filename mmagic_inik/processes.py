@@ -42,8 +42,8 @@ def join_cpu_group(timeout: float | None = None) -> None:
     import torch
 
     if not torch.cuda.is_available():
-        options = {} if timeout is None else dict(timeout=timedelta(seconds=timeout))
-        torch.distributed.init_process_group('gloo', **options)
+        given = None if timeout is None else timedelta(seconds=timeout)
+        torch.distributed.init_process_group('gloo', timeout=given)
 
 
 def leave_group() -> None:

@@ -7,12 +7,20 @@ asked for a name, as their own classes are.
 """
 
 import sys
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from . import patches
 from .errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from mmengine.registry import Registry
+
+_Part = TypeVar('_Part', bound=type)
 
 _MMAGIC = 'mmagic.registry'
 # MMagic's registry → modules of ours with classes for it.
@@ -50,10 +58,10 @@ class PartRegistry:
     def __init__(self) -> None:
         self._parts: dict[str, type] = {}
 
-    def register_module(self):
+    def register_module(self) -> Callable[[_Part], _Part]:
         """Decorator of a class that configs can name, here and in MMagic."""
 
-        def register(part: type) -> type:
+        def register(part: _Part) -> _Part:
             if part.__name__ in self._parts:
                 raise KeyError(f'{part.__name__} is registered already')
             self._parts[part.__name__] = part
@@ -63,7 +71,7 @@ class PartRegistry:
 
         return register
 
-    def build(self, config: dict):
+    def build(self, config: dict) -> Any:
         """Build one of our parts, or else one of MMagic's.
 
         Args:
@@ -81,7 +89,7 @@ class PartRegistry:
             return self._parts[arguments.pop('type')](**arguments)
         return mmagic_registry(f'{config.get("type")!r}').MODELS.build(config)
 
-    def give_to(self, registry) -> None:
+    def give_to(self, registry: 'Registry') -> None:
         """Register all parts so far in a registry of MMEngine's."""
         for part in self._parts.values():
             registry.register_module(module=part)
@@ -105,50 +113,50 @@ def mmagic_registry(what: str) -> ModuleType:
     try:
         return import_module(_MMAGIC)
     except ModuleNotFoundError as error:
-        raise MissingPackageError(what, error.name) from error
+        raise MissingPackageError(what, error.name or _MMAGIC) from error
 
 
 class _Connector(MetaPathFinder):
     """Connects what is of MMagic and MMEngine with us as soon as it is imported."""
 
-    def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
         if name not in _CONNECTIONS:
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec is not None:
+        if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_connect(module: ModuleType) -> None:
                 execute(module)
                 _CONNECTIONS[name](module)
 
-            spec.loader.exec_module = execute_and_connect
+            # Of this loader, which loads nothing else.
+            spec.loader.exec_module = execute_and_connect  # type: ignore[method-assign]
         return spec
 
 
 def _connect(registries: ModuleType) -> None:
     MODELS.give_to(registries.MODELS)
-    for name, modules in _LOCATIONS.items():
-        # MMEngine 0.10 takes locations in the constructor alone; another version that
-        # has no such attributes fails here.
-        registry = getattr(registries, name)
-        registry._locations += [f'{__package__}.{module}' for module in modules]
-        registry._imported = False
-
-
-def _let_options_reach_data_sets(config: ModuleType) -> None:
-    import_module(f'{__package__}.data_variables')
-
-
-def _register_inferencer(api: ModuleType) -> None:
-    import_module(f'{__package__}.mmagic_api').register(api)
+    patches.add_locations(
+        registries,
+        {
+            name: [f'{__package__}.{module}' for module in modules]
+            for name, modules in _LOCATIONS.items()
+        },
+    )
 
 
 _CONNECTIONS = {
     _MMAGIC: _connect,
     # MMagic's train.py overrides a config before it asks the registries for anything.
-    'mmengine.config': _let_options_reach_data_sets,
-    'mmagic.apis.mmagic_inferencer': _register_inferencer,
+    'mmengine.config': patches.let_options_reach_data_sets,
+    'mmengine.analysis.complexity_analysis': patches.count_baddbmm,
+    'mmagic.apis.mmagic_inferencer': patches.add_inferencer,
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -69,7 +70,7 @@ def load_safetensors(path: Path, device: str | None = None) -> dict:
     )
 
 
-def _safetensors(what: str) -> object:
+def _safetensors(what: str) -> ModuleType:
     try:
         import safetensors.torch
     except ModuleNotFoundError as error:

@@ -3,7 +3,7 @@
 import numpy as np
 from cv2 import IMREAD_UNCHANGED, imdecode
 from PIL import Image
-from tifffile import TiffFile, TiffPage
+from tifffile import COMPRESSION, TiffFile, TiffPage
 
 from .orientation import as_shown, valid_orientation
 
@@ -26,7 +26,9 @@ def photo_pages(file: TiffFile) -> list[TiffPage]:
     Returns:
         list[TiffPage]: One at least, in the file's order.
     """
-    pages = [file.pages[n] for n in range(len(file.pages))]
+    listed = (file.pages[n] for n in range(len(file.pages)))
+    # What tifffile calls frames is read by other options.
+    pages = [page for page in listed if isinstance(page, TiffPage)]
     full = [page for page in pages if not page.subfiletype & _REDUCED] or pages
     most = max(page.imagewidth * page.imagelength for page in full)
     return [
@@ -66,9 +68,10 @@ def decode_deep(page: TiffPage, data: bytes) -> np.ndarray:
         try:
             pixels = page.asarray()
         except (ValueError, ImportError) as error:
+            name = COMPRESSION(page.compression).name
             raise ValueError(
-                f'its compression {page.compression.name} is not read with planes of '
-                'colours, half precision or several pages'
+                f'its compression {name} is not read with planes of colours, half '
+                'precision or several pages'
             ) from error
         pixels = np.moveaxis(pixels, 0, 2) if planar else pixels
         pixels = as_shown(pixels, orientation_of(page))
@@ -101,7 +104,8 @@ def _check(page: TiffPage, length: int) -> None:
     if page.photometric not in _RGB_OR_GREY:
         raise ValueError('16 bits of neither RGB nor grey with black as 0')
     pixels = page.imagewidth * page.imagelength
-    if pixels > 2 * Image.MAX_IMAGE_PIXELS:
+    most = Image.MAX_IMAGE_PIXELS
+    if most is not None and pixels > 2 * most:
         raise ValueError(f'its {pixels} pixels are more than a photograph has')
     ends = zip(page.dataoffsets, page.databytecounts, strict=True)
     if any(offset + count > length for offset, count in ends):

@@ -46,8 +46,7 @@ def mmengine_as_it_was(monkeypatch):
     """What the tools change of mmengine for their process ends with the test."""
     # Setting what is there lets monkeypatch put it back.
     monkeypatch.setattr(CheckpointLoader, '_schemes', CheckpointLoader._schemes.copy())
-    for name in ('__call__', '_parse_iterable'):
-        monkeypatch.setattr(DictAction, name, DictAction.__dict__[name])
+    monkeypatch.setattr(DictAction, '__call__', DictAction.__call__)
     with mock.patch.dict(data_variables._scope):
         yield
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import mmagic
 import pytest
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, Runner
 
 from mmagic_inik import data_variables
 from mmagic_inik.engine import spread_data_options
+from mmagic_inik.engine.path_action import PathAction
 from mmagic_inik.errors import InputError
-from mmagic_inik.launch import find_modules_of, keep_paths_whole, run_tool
+from mmagic_inik.launch import find_modules_of, run_tool
 from mmagic_inik.restoration import shipped
 
 ROOT = Path(__file__).parents[1]
@@ -59,21 +60,13 @@ def _final(arguments):
     """The config that MMagic's tools make of a command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument('config')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--cfg-options', nargs='+', action=PathAction)
     args = parser.parse_args(arguments)
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options)
     return config
 
 
-@pytest.fixture
-def whole_paths(monkeypatch):
-    for name in ('_parse_iterable', '__call__'):
-        monkeypatch.setattr(DictAction, name, DictAction.__dict__[name])
-    keep_paths_whole()
-
-
-@pytest.mark.usefixtures('whole_paths')
 def test_a_strangers_folders_reach_every_data_set():
     config = _final(
         [
@@ -102,13 +95,11 @@ def test_a_strangers_folders_reach_every_data_set():
         assert data_set.split == loader
 
 
-@pytest.mark.usefixtures('whole_paths')
 def test_no_target_is_none():
     given = ['configs/iniknet_folders.py', '--cfg-options', 'layout.target=None']
     assert _final(given).test_dataloader.dataset.layout == dict(target=None)
 
 
-@pytest.mark.usefixtures('whole_paths')
 def test_preset_and_layout_reach_a_config_without_layout():
     given = [CONFIG, '--cfg-options', 'preset=rtf', 'layout.pair_by=order']
     for loader in ('train', 'val', 'test'):
@@ -118,7 +109,6 @@ def test_preset_and_layout_reach_a_config_without_layout():
 
 
 @pytest.mark.parametrize('explicit_first', [True, False])
-@pytest.mark.usefixtures('whole_paths')
 def test_a_data_set_named_on_its_own_wins(explicit_first):
     options = ['val_dataloader.dataset.data_root=/own', 'data_root=/all']
     config = _final([CONFIG, '--cfg-options', *options[:: 1 if explicit_first else -1]])
@@ -126,7 +116,6 @@ def test_a_data_set_named_on_its_own_wins(explicit_first):
     assert config.test_dataloader.dataset.data_root == '/all'
 
 
-@pytest.mark.usefixtures('whole_paths')
 def test_lists_and_wrappers_of_data_sets_are_reached(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text(
@@ -163,7 +152,6 @@ def test_lists_and_wrappers_of_data_sets_are_reached(tmp_path):
     ]
 
 
-@pytest.mark.usefixtures('whole_paths')
 def test_each_set_of_all_has_its_own_root():
     given = ['configs/iniknet_all_sets.py', '--cfg-options']
     names = ['data', 'lfdof', 'realdof', 'rtf', 'cuhk']
@@ -177,8 +165,6 @@ def test_each_set_of_all_has_its_own_root():
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     """Runs MMagic's script up to its Runner: the config that this would get."""
-    for name in ('_parse_iterable', '__call__'):
-        monkeypatch.setattr(DictAction, name, DictAction.__dict__[name])
     monkeypatch.setattr(CheckpointLoader, '_schemes', CheckpointLoader._schemes.copy())
     monkeypatch.setitem(data_variables._scope, 'every_config', False)
     monkeypatch.setattr(sys, 'path', sys.path[:])
@@ -319,16 +305,37 @@ def test_a_folder_is_searched_once(search_path, tmp_path, monkeypatch, config):
     assert search_path.count(str(tmp_path)) == 1
 
 
-@pytest.mark.usefixtures('whole_paths')
 def test_paths_pass_options_whole(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'a, b').mkdir()
-    parse = DictAction._parse_iterable
-    assert parse('/my photos/2024') == '/my photos/2024'
-    assert parse('"/my photos"') == '/my photos'
-    assert parse('a, b') == 'a, b'
-    # Everything else is mmengine's.
-    assert parse('1e-3') == 1e-3
-    assert parse('[a/b,c]') == ['a/b', 'c']
-    assert parse('None') is None
-    assert parse('1,2') == [1, 2]
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='+', action=PathAction)
+    given = dict(
+        folder='/my photos/2024',
+        quoted='"/my photos"',
+        existing='a, b',
+        # Everything else is mmengine's.
+        number='1e-3',
+        both='[a/b,c]',
+        nothing='None',
+        numbers='1,2',
+    )
+    texts = [f'{name}={value}' for name, value in given.items()]
+    # What is given again has its last value.
+    args = parser.parse_args(['--options', 'folder=3', *texts, 'number=/a b'])
+    assert args.options == dict(
+        folder='/my photos/2024',
+        quoted='/my photos',
+        existing='a, b',
+        number='/a b',
+        both=['a/b', 'c'],
+        nothing=None,
+        numbers=[1, 2],
+    )
+    args = parser.parse_args(['--options', 'folder=/a b', 'folder=3'])
+    assert args.options == dict(folder=3)
+
+
+def test_the_launcher_parses_paths_whole(run):
+    config = run('train.py', CONFIG, '--cfg-options', 'data_root=/my photos/2024')
+    assert config.data_root == '/my photos/2024'

@@ -3,17 +3,15 @@
 import warnings
 from pathlib import Path
 
-import mmagic.version
 import numpy as np
 import pytest
 import torch
-from mmagic.apis import MMagicInferencer, mmagic_inferencer
+from mmagic.apis import MMagicInferencer
 from mmagic.apis.inferencers import ImageSuperResolutionInferencer, Inferencers
 from mmengine.config import Config
 from PIL import Image
 from skimage import data
 
-from mmagic_inik import mmagic_api
 from mmagic_inik.errors import InputError
 from mmagic_inik.inferencer import PhotoInferencer
 from mmagic_inik.restoration import (
@@ -172,14 +170,6 @@ def test_the_inferencers_of_mmagic_stay(tmp_path):
             Inferencers(config=config, ckpt='x.pth')
     theirs = Inferencers('Image Restoration', CONFIG, str(WEIGHTS), 'cpu')
     assert type(theirs.inferencer) is ImageSuperResolutionInferencer
-
-
-def test_another_version_of_mmagic_is_refused(monkeypatch):
-    monkeypatch.setattr(mmagic.version, '__version__', '1.3.0')
-    listed = list(MMagicInferencer.inference_supported_models)
-    with pytest.raises(ImportError, match=r'and 1\.3\.0 is installed; install MMagic'):
-        mmagic_api.register(mmagic_inferencer)
-    assert listed == MMagicInferencer.inference_supported_models
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,11 @@ def test_arrays_that_are_refused(image, message):
         restore(image, restorer_of(Scaled()))
 
 
+def test_a_tile_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="'auto' or None, got '128'"):
+        restore(noise((4, 4)), restorer_of(Scaled()), tile='128')
+
+
 def test_overflow_is_refused():
     with pytest.raises(InputError, match='overflows in float32'):
         restore(noise((4, 4)), restorer_of(Scaled(float('inf'))))

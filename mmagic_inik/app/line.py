@@ -120,7 +120,8 @@ class Line:
             if task is not self._current:
                 ahead += list(self._waiting)[: self._waiting.index(task) + 1]
             parts = [self._left(each) for each in ahead]
-        return None if None in parts else sum(parts)
+        known = [part for part in parts if part is not None]
+        return sum(known) if len(known) == len(parts) else None
 
     def stop(self, seconds: float = 30) -> bool:
         """Cancel all and wait for the thread.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
+from nicegui.events import GenericEventArguments
 
 from ..errors import InputError
 from .elements import LEAFLET, Intake, Viewer
@@ -85,7 +86,7 @@ class Desk:
         self._news = _text('p', '').classes('unseen').props('role=status')
         ui.timer(_PERIOD, self._look)
 
-    def _refuse(self, event) -> None:
+    def _refuse(self, event: GenericEventArguments) -> None:
         """Put what the browser did not send on the page, with the reason."""
         name, why = event.args['name'], event.args['why']
         try:
@@ -119,8 +120,8 @@ class Desk:
         done = sum(item.state == DONE for item in items)
         self._zip.set_visibility(done > 1)
         self._zip_text.text = f'Download all {done} as a zip file'
-        if self._viewer is not None:
-            self._show_map(self._chosen)
+        if self._viewer is not None and self._chosen is not None:
+            self._show_map(self._chosen, self._viewer)
 
     def choose(self, item: Item) -> None:
         """Compare a photo that was restored."""
@@ -151,7 +152,7 @@ class Desk:
                 with self._holder:
                     _welcome(self._studio.about)
 
-    def _show_map(self, item: Item) -> None:
+    def _show_map(self, item: Item, viewer: Viewer) -> None:
         remark = _sentence_of(item.sizes_sentence)
         if item.sizes_task is not None:
             percent = int(100 * item.sizes_task.share)
@@ -161,7 +162,7 @@ class Desk:
                 if wait
                 else f'Drawing the map: {percent} %'
             )
-        self._viewer.show_map(item, remark)
+        viewer.show_map(item, remark)
 
 
 class Row:

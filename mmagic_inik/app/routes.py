@@ -3,7 +3,7 @@
 All lie below a page's token, which is not to be guessed, so that nobody sees another's.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -117,10 +117,11 @@ async def _receive(
         studio.sessions.remove(session, item)
         return Response(status_code=400)
     except (InputError, OSError) as error:
-        full = isinstance(error, OSError)
-        sentence = str(no_room(item.path, error) if full else error)
+        sentence, status = str(error), 413
+        if isinstance(error, OSError):
+            sentence, status = str(no_room(item.path, error)), 507
         refuse(studio, item, sentence)
-        return PlainTextResponse(f'{sentence}.', 507 if full else 413)
+        return PlainTextResponse(f'{sentence}.', status)
     await run_in_threadpool(studio.begin, session, item)
     if session.closed:
         studio.sessions.close(session)
@@ -151,7 +152,7 @@ def refuse(studio: Studio, item: Item, sentence: str) -> None:
 
 def _find(studio: Studio, token: str, key: str) -> Item | None:
     session = studio.sessions.find(token)
-    return session and session.find(key)
+    return None if session is None else session.find(key)
 
 
 def _png(content: bytes | None) -> Response:
@@ -171,7 +172,7 @@ def _attached(name: str) -> dict[str, str]:
     }
 
 
-async def _joined(first: bytes, parts) -> AsyncIterator[bytes]:
+async def _joined(first: bytes, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
     """A generator's parts, made in another thread."""
     yield first
     while (part := await run_in_threadpool(next, parts, None)) is not None:

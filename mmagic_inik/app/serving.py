@@ -7,9 +7,13 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..restoration.network_options import load_by_options
+
+if TYPE_CHECKING:
+    from .studio import Studio
 
 _LOCAL = ('127.0.0.1', 'localhost')
 _PORTS = range(8080, 8100)
@@ -117,7 +121,7 @@ def find_port(host: str, wanted: int | None) -> int:
                 trial.bind(address)
                 return trial.getsockname()[1]
         except OSError as error:
-            reason = getattr(error, 'strerror', None) or error
+            reason = error.strerror or str(error)
     place = f'{host}:{ports[0]}' if len(ports) == 1 else f'{host}:{_PORTS[0]} and on'
     raise InputError(
         f'the page cannot be served at {place} ({reason}); give another --port, or '
@@ -144,7 +148,7 @@ def _about(args: argparse.Namespace) -> str:
     return describe_shipped(weights_of(args.network))
 
 
-def _run(studio: object, host: str, port: int, show: bool) -> None:
+def _run(studio: 'Studio', host: str, port: int, show: bool) -> None:
     from nicegui import app, ui
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
@@ -33,6 +34,9 @@ from ..visualization import has_weight_maps
 from .line import CancelledError, Line, Task
 from .pictures import write_array, write_file, write_levels
 from .sessions import CANCELLED, DONE, FAILED, WAITING, WORKING, Item, Session, Sessions
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 # Of a task; the rest is for writing.
 _NETWORK_SHARE = 0.97
@@ -141,7 +145,8 @@ class Studio:
         Raises:
             InputError: If one cannot be made; the file then ends too early.
         """
-        sink, taken = _Sink(), set()
+        sink = _Sink()
+        taken: set[str] = set()
         # Photos hardly get smaller.
         with zipfile.ZipFile(sink, 'w', zipfile.ZIP_STORED) as archive:
             for item in items:
@@ -251,7 +256,7 @@ def profile_of(path: Path, content: bytes) -> bytes | None:
     """
     if content.startswith(TIFF_SIGNATURES):
         with tifffile.TiffFile(io.BytesIO(content)) as file:
-            tag = file.pages[0].tags.get(_TIFF_PROFILE)
+            tag = file.pages.first.tags.get(_TIFF_PROFILE)
             return None if tag is None else bytes(tag.value)
     kind = kind_of(path, content)
     with Image.open(io.BytesIO(content), formats=formats_of(kind)) as image:
@@ -300,9 +305,9 @@ class _Sink(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, part: bytes) -> int:
+    def write(self, part: 'Buffer') -> int:
         self._parts.append(bytes(part))
-        return len(part)
+        return len(self._parts[-1])
 
     def take(self) -> bytes:
         parts, self._parts = self._parts, []

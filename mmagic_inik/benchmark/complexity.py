@@ -141,7 +141,7 @@ def parts_of(network: nn.Module) -> dict[str, nn.Module]:
     parts = {}
     for name, child in network.named_children():
         if hasattr(child, 'atom_bank'):
-            parts[f'{name}.atom_bank'] = child.atom_bank
+            parts[f'{name}.atom_bank'] = child.get_submodule('atom_bank')
         parts[name] = child
     return parts
 
@@ -188,7 +188,7 @@ def count_flops(network: nn.Module, forward: Callable[[], object]) -> dict[str, 
         name: sum(by_operation.values())
         for name, by_operation in counter.get_flop_counts().items()
     }
-    counts = {}
+    counts: dict[str, int] = {}
     for name, part in parts_of(network).items():
         whole = _flops_within(part, f'{type(network).__name__}.{name}', by_module)
         counts[name] = whole - counts.get(f'{name}.atom_bank', 0)

@@ -10,6 +10,7 @@ from mmagic.apis import init_model
 from mmagic.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
+from mmengine.model import BaseModel
 from torch import nn
 
 from ..engine import load_weights
@@ -27,13 +28,13 @@ class Contender(NamedTuple):
 
     Attributes:
         name (str): As the user calls it.
-        module (nn.Module): MMagic model in eval mode; wants its inputs as one tensor.
+        module (BaseModel): MMagic model in eval mode; wants its inputs as one tensor.
         identity (str): Its configuration and the hash of its weights.
         remark (str): What a table must say of it.
     """
 
     name: str
-    module: nn.Module
+    module: BaseModel
     identity: str
     remark: str
 

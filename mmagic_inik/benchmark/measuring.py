@@ -69,4 +69,5 @@ def resident(field: str) -> int:
         int: Bytes.
     """
     status = Path('/proc/self/status').read_text()
-    return 1024 * int(re.search(rf'{field}:\s+(\d+) kB', status)[1])
+    (kilobytes,) = re.findall(rf'{field}:\s+(\d+) kB', status)
+    return 1024 * int(kilobytes)

@@ -4,6 +4,10 @@ They follow the paper's protocol: 8-bit images cropped to multiples of 32, LPIPS
 unclipped BGR images.
 """
 
+from typing import TypeVar
+
+_Found = TypeVar('_Found')
+
 SCORES = ('PSNR', 'SSIM_7x7', 'LPIPS_alex')
 
 # Tables 1 and 2. Networks were trained on DPDD, those called (LFDOF) on LFDOF.
@@ -105,6 +109,6 @@ def published_seconds(model: str) -> float | None:
     return _find(_SECONDS, model.removesuffix(' (LFDOF)'))
 
 
-def _find(table: dict, name: str):
+def _find(table: dict[str, _Found], name: str) -> _Found | None:
     matching = (value for key, value in table.items() if key.lower() == name.lower())
     return next(matching, None)

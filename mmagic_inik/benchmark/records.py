@@ -119,7 +119,7 @@ class ImageRecords:
         text = self.path.read_text(encoding='utf-8', errors='replace')
         # What follows the last line's end was cut off in writing.
         whole = io.StringIO(text[: text.rfind('\n') + 1])
-        header, *rows = list(csv.reader(whole)) or [()]
+        header, *rows = list(csv.reader(whole)) or [[]]
         if tuple(header) != _HEADER:
             raise InputError(
                 f'{self.path} is no table of scores per image, or one of another '

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmagic.registry import DATASETS
@@ -46,7 +46,7 @@ def open_test_set(
     scores: Sequence[str],
     limit: int | None = None,
     lpips_weights: dict[str, str] | None = None,
-    **protocol,
+    **protocol: Any,
 ) -> PhotoSet:
     """Find the photographs of a test set and decide how to score them.
 

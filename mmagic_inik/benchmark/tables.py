@@ -130,7 +130,7 @@ def gains_table(
         if not gains:
             lines.append([model, *[MISSING] * 4])
             continue
-        worst, best = min(gains, key=gains.get), max(gains, key=gains.get)
+        worst, best = (pick(gains, key=gains.__getitem__) for pick in (min, max))
         lines.append(
             [
                 model,
@@ -197,7 +197,9 @@ def _cell(row: Row, column: Column) -> str:
     return f'{text} ({_joined(paper, column.scores, paper=True)})'
 
 
-def _joined(values: dict[str, float], scores: Sequence[str], paper=False) -> str:
+def _joined(
+    values: dict[str, float], scores: Sequence[str], paper: bool = False
+) -> str:
     if not any(score in values for score in scores):
         return MISSING
     return ' / '.join(

@@ -92,7 +92,7 @@ def whole(shape: tuple[int, ...], margin: int, scale: float = 1.0) -> Window:
     around = round(margin / scale)
     # Of a few pixels, rounding may leave less than is wanted.
     around = max(around, (max(size[0] - height, size[1] - width) + 1) // 2)
-    return Window(0, 0, height, width, around, tuple(size))
+    return Window(0, 0, height, width, around, (size[0], size[1]))
 
 
 def random_crop(
@@ -130,13 +130,12 @@ def turn(
     """Flip and transpose both alike, without copying."""
     rows, columns = random.choice((-1, 1), 2)
     transpose = random.random() < 0.5
-    turned = []
-    for image in (photo, depth):
-        if image is not None:
-            image = image[::rows, ::columns]
-            image = image.swapaxes(0, 1) if transpose else image
-        turned.append(image)
-    return turned[0], turned[1]
+
+    def turned(image: np.ndarray) -> np.ndarray:
+        image = image[::rows, ::columns]
+        return image.swapaxes(0, 1) if transpose else image
+
+    return turned(photo), None if depth is None else turned(depth)
 
 
 def soften(random: Generator, light: np.ndarray) -> np.ndarray:
@@ -153,7 +152,7 @@ def soften(random: Generator, light: np.ndarray) -> np.ndarray:
         np.ndarray: The same, not negative.
     """
     if random.random() < 0.5:
-        return cv2.GaussianBlur(light, None, random.uniform(*_SOFT_SIGMA))
+        return cv2.GaussianBlur(light, (0, 0), random.uniform(*_SOFT_SIGMA))
     height, width = light.shape[:2]
     scale = random.uniform(*_SOFT_SCALE)
     small = [max(1, round(scale * side)) for side in (width, height)]

@@ -67,7 +67,7 @@ class DefocusPairDataset(BaseDataset):
         val_share: float = 0.0,
         views: bool = False,
         pipeline: list | tuple = (),
-        **kwargs,
+        **kwargs: object,
     ) -> None:
         if preset not in PRESETS:
             raise InputError(f'preset must be in {tuple(PRESETS)}, got {preset!r}')
@@ -194,10 +194,12 @@ def check_pairs(pairs: list[Pair], word: str = 'target') -> list[str]:
             sizes[path] = photo_size(path)
         except InputError as error:
             problems.append(str(error))
-    for pair in pairs:
-        of_pair = [sizes[path] for path in pair if path is not None]
-        if None not in of_pair and len(set(of_pair)) > 1:
-            problems.append(_mismatch(pair, of_pair, word))
+    for first, second in pairs:
+        if second is None:
+            continue
+        size, other = sizes[first], sizes[second]
+        if size is not None and other is not None and size != other:
+            problems.append(_mismatch((first, second), (size, other), word))
     return problems
 
 

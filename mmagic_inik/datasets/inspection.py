@@ -169,5 +169,5 @@ def _describe(path: Path, image: np.ndarray) -> Photo:
     name = _NAMES[kind] if kind else next(names, 'TIFF')
     bits = 8 if image.dtype == np.uint8 else 16
     size = f'{image.shape[1]}x{image.shape[0]}'
-    digest = hashlib.blake2b(image, digest_size=16).hexdigest()
+    digest = hashlib.blake2b(image.data, digest_size=16).hexdigest()
     return Photo(f'{name} {bits}-bit', size, f'{size} {digest}')

@@ -232,7 +232,7 @@ def photos_of(root: Path, layout: Layout) -> tuple[list[Path], list[Path]]:
         names = map(Path, _matches(folder, pattern))
         photos = [folder / name for name in names if name.suffix.lower() in EXTENSIONS]
         found.append(natsorted(photos, key=normal_form))
-    return (*found, []) if layout.target is None else tuple(found)
+    return found[0], [] if layout.target is None else found[1]
 
 
 def normal_form(path: str | Path) -> str:

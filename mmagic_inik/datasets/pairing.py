@@ -33,9 +33,10 @@ def find_pairs(root: Path, layout: Layout) -> tuple[list[Pair], list[str]]:
     folders = folders_of(root, layout)
     if layout.pair_by == 'order':
         return _pair_by_order(inputs, targets, folders)
+    keys: list[dict[Path, str | None]]
     if layout.pair_by == 'key':
         keys = [
-            {path: _group(pattern, path.stem) for path in paths}
+            {path: _group(pattern or '', path.stem) for path in paths}
             for pattern, paths in (
                 (layout.input_key, inputs),
                 (layout.target_key, targets),
@@ -49,7 +50,7 @@ def find_pairs(root: Path, layout: Layout) -> tuple[list[Pair], list[str]]:
             }
             for folder, paths in zip(folders, (inputs, targets), strict=True)
         ]
-    return _pair_by_key(*keys, many=layout.pair_by == 'key', folders=folders)
+    return _pair_by_key(keys[0], keys[1], layout.pair_by == 'key', folders)
 
 
 def find_views(root: Path, layout: Layout) -> dict[str, dict[Path, Path]]:
@@ -84,7 +85,7 @@ def find_views(root: Path, layout: Layout) -> dict[str, dict[Path, Path]]:
         pairs, problems = find_pairs(root, halves)
         if problems and not pairs:
             raise InputError(f'{view} views of {root}: {"; ".join(problems)}')
-        views[view] = dict(pairs)
+        views[view] = {path: of_path for path, of_path in pairs if of_path is not None}
     return views
 
 
@@ -101,7 +102,8 @@ def hold_out(pairs: list[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
     Raises:
         InputError: If they cannot be divided.
     """
-    kept_out = held_out((target for _, target in pairs), share)
+    targets = (target for _, target in pairs if target is not None)
+    kept_out = held_out(targets, share)
     return (
         [pair for pair in pairs if pair[1] not in kept_out],
         [pair for pair in pairs if pair[1] in kept_out],
@@ -148,7 +150,7 @@ def _pair_by_key(
             f'{"key" if many else "name"}; choose another layout.pair_by '
             f'({", ".join(PAIR_BY)})'
         ]
-    pairs = [
+    pairs: list[Pair] = [
         (path, by_key[1][key])
         for path, key in inputs.items()
         if key in theirs and (many or by_key[0][key] == path)
@@ -183,7 +185,8 @@ def _pairs_of_manifest(manifest: Path) -> tuple[list[Pair], list[str]]:
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith('#'):
             continue
-        cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=1))]
+        row = next(csv.reader([line], skipinitialspace=True))
+        cells = [cell.strip() for cell in row]
         where = f'{manifest} line {number}'
         if len(cells) > 2 or not all(cells):
             problems.append(f'{where} is not `input,target` or `input`: {line}')

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -54,18 +55,18 @@ class Zone(NamedTuple):
 
     def window(self, height: int, width: int, reach: int) -> tuple[slice, slice]:
         """Where its light may fall, spread by up to ``reach`` pixels."""
-        if self.rows is None:
+        if self.rows is None or self.columns is None:
             return slice(0, height), slice(0, width)
         slices = []
         for weights in (self.rows, self.columns):
             (within,) = np.nonzero(weights)
             start, stop = max(0, within[0] - reach), within[-1] + 1 + reach
             slices.append(slice(int(start), int(min(stop, len(weights)))))
-        return tuple(slices)
+        return slices[0], slices[1]
 
     def share(self, rows: slice, columns: slice) -> np.ndarray | np.float32:
         """Weights of the pixels in a window."""
-        if self.rows is None:
+        if self.rows is None or self.columns is None:
             return np.float32(1)
         return np.outer(self.rows[rows], self.columns[columns])
 
@@ -140,7 +141,7 @@ def compose(layers: Sequence[Layer]) -> tuple[np.ndarray, np.ndarray]:
     radius = np.broadcast_to(np.float32(layers[0].radius), image.shape[:2])
     for layer in layers[1:]:
         if layer.alpha is None:
-            image, radius = layer.color, np.float32(layer.radius)
+            image, radius = layer.color, np.asarray(layer.radius, np.float32)
             continue
         alpha = layer.alpha[..., None]
         image = alpha * layer.color + (1 - alpha) * image
@@ -209,17 +210,18 @@ def _spread(
     zones: Sequence[Zone],
 ) -> np.ndarray:
     """Planes of light (K, H, W), every point spread by its own function; the same."""
+    height, width = light.shape[1:]
     reach = max(map(aperture.reach, _radii(*span)))
     radius, spread = np.asarray(radius, np.float32), np.zeros_like(light)
     for zone in zones:
         # Light from elsewhere has no weight, so its part of the picture is enough.
-        rows, columns = zone.window(*light.shape[1:], reach)
+        rows, columns = zone.window(height, width, reach)
         of_zone = radius[rows, columns] if radius.ndim else radius
         _add_spread(
             spread[:, rows, columns],
             light[:, rows, columns] * zone.share(rows, columns),
             _shares(of_zone, *span),
-            lambda radius, field=zone.field: aperture.psf(radius, field),
+            partial(aperture.psf, field=zone.field),
             # The margin of a whole picture takes up what goes round its borders.
             0 if zone.rows is None else reach,
         )

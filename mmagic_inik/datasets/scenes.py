@@ -149,13 +149,13 @@ def random_cutout(random: Generator, height: int, width: int) -> np.ndarray:
         * distance[:, None]
     )
     points = centre + scale * outline
-    mask = np.zeros((height, width), np.uint8)
+    cover = np.zeros((height, width), np.uint8)
     # OpenCV takes sixteenths of a pixel.
     fixed = np.rint(points * 16).astype(np.int32)
-    cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, shift=4)
-    mask = mask.astype(np.float32) / 255
+    cv2.fillPoly(cover, [fixed], (255,), cv2.LINE_AA, shift=4)
+    mask = cover.astype(np.float32) / 255
     if random.random() < 0.3:
-        mask = cv2.GaussianBlur(mask, None, random.uniform(1, 6))
+        return cv2.GaussianBlur(mask, (0, 0), random.uniform(1, 6))
     return mask
 
 
@@ -201,7 +201,7 @@ def layers_from_depth(
     count = max(1, int(np.ceil((high - low) / thickness)))
     borders = np.linspace(low, high, count + 1)
     number = np.clip(np.searchsorted(borders, radius, 'right') - 1, 0, count - 1)
-    layers = []
+    layers: list[Layer] = []
     for n in reversed(np.unique(number)):
         nearest = _nearest(number >= n)
         layers.append(

@@ -13,9 +13,9 @@ from PIL import Image
 
 from ..errors import InputError
 from ..photos import EXTENSIONS, check_png, photo_size, read_photo
-from .defocus_pairs import SPLITS, refuse, warn_of_one_set
+from .defocus_pairs import refuse, warn_of_one_set
 from .holding_out import held_out
-from .layouts import Layout, photos_of
+from .layouts import SPLITS, Layout, photos_of
 
 
 @DATASETS.register_module()
@@ -59,7 +59,7 @@ class SharpPhotoDataset(BaseDataset):
         num_samples: int | None = None,
         seed: int | None = 0,
         pipeline: list | tuple = (),
-        **kwargs,
+        **kwargs: object,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f'split must be in {SPLITS}, got {split!r}')
@@ -114,7 +114,8 @@ class SharpPhotoDataset(BaseDataset):
                 f'{root} holds no photographs ({", ".join(EXTENSIONS)}); give another '
                 'folder'
             )
-        items, problems, photo_of = [], [], {}
+        items, problems = [], []
+        photo_of: dict[Path, Path] = {}
         for path in paths:
             item = dict(gt_path=str(path))
             if self.depth_root is not None:

@@ -189,7 +189,10 @@ class SyntheticDefocus(BaseTransform):
             radius = 1e-3 * self.max_radius
         # The lens's float32 radii may round to a little more.
         margin = margin_of(1.0001 * radius * (1 + self.fringes), aperture)
-        scale = 1.0 if self.scale is None else random.uniform(*self.scale)
+        scale = 1.0
+        if self.scale is not None:
+            low, high = self.scale
+            scale = random.uniform(low, high)
         window = self._window(random, photo, margin, scale)
         color = self._light(random, window.light(photo))
         if depth is None:
@@ -267,14 +270,15 @@ class SyntheticDefocus(BaseTransform):
         """Layers as soft and as dark as another photograph would have them."""
         exposure, sigma = 1.0, 0.0
         if self.exposure is not None:
-            exposure = random.uniform(*self.exposure)
+            low, high = self.exposure
+            exposure = random.uniform(low, high)
         if self.softness:
             sigma = self.softness * random.random()
         changed = []
         for layer in layers:
             color = layer.color * np.float32(exposure) if exposure < 1 else layer.color
             if sigma > _LEAST_SIGMA:
-                color = cv2.GaussianBlur(color, None, sigma)
+                color = cv2.GaussianBlur(color, (0, 0), sigma)
             changed.append(layer._replace(color=color))
         return changed
 
@@ -304,7 +308,8 @@ class SyntheticDefocus(BaseTransform):
     def _expose(self, random: Generator, light: np.ndarray) -> np.ndarray:
         """What the camera makes of linear light: (H, W, 3) uint8."""
         if self.gain is not None:
-            light = light * np.float32(random.uniform(*self.gain))
+            low, high = self.gain
+            light = light * np.float32(random.uniform(low, high))
         if self.color_gain:
             gains = 1 + self.color_gain * random.uniform(-1, 1, 3)
             light = light * gains.astype(np.float32)
@@ -319,7 +324,7 @@ class SyntheticDefocus(BaseTransform):
 def _in_one_color(layer: Layer, number: int, factor: float) -> Layer:
     """A layer in one colour, (H, W, 1), its radii longer by a factor."""
     color = layer.color[..., number : number + 1]
-    radius = np.float32(layer.radius) * np.float32(factor)
+    radius = np.asarray(layer.radius, np.float32) * np.float32(factor)
     return layer._replace(color=color, radius=radius)
 
 
@@ -329,7 +334,8 @@ def _zones(
     """Places of the photograph between which the blur's shape changes."""
     top, left, height, width = window[:4]
     if aperture.cats_eye and (height, width) == shape[:2]:
-        return field_zones(*(side - 2 * margin for side in window.size), margin)
+        rows, columns = (side - 2 * margin for side in window.size)
+        return field_zones(rows, columns, margin)
     # A crop is small enough to have one.
     full_height, full_width = max(height, shape[0]), max(width, shape[1])
     half_diagonal = np.hypot(full_height, full_width) / 2

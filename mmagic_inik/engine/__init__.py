@@ -1,7 +1,6 @@
 """What keeps MMagic's runs safe, resumable and visible."""
 
 from ..data_variables import spread_data_options
-from . import flop_handles  # noqa: F401
 from .bfloat16 import Bfloat16OptimWrapper
 from .checkpoint_hooks import RepeatableResumeHook, StrictCheckpointHook
 from .checkpoints import load_checkpoint_file, load_weights

@@ -6,6 +6,7 @@ beside the weights. mmengine's own loader stays as it is.
 
 from collections.abc import Callable
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,12 @@ def _no_bytes() -> bytes:
     return b''
 
 
+# By which NumPy makes an array, and a number, of what was stored.
+_REBUILDERS: tuple[Any, ...] = (
+    np.empty(0).__reduce__()[0],
+    np.float64().__reduce__()[0],
+)
+
 # Found with torch.serialization.get_unsafe_globals_in_checkpoint on checkpoints of
 # training runs: logged losses and times, in buffers of numpy numbers.
 torch.serialization.add_safe_globals(
@@ -55,7 +62,7 @@ torch.serialization.add_safe_globals(
         *(
             (function, f'numpy.{core}.multiarray.{function.__name__}')
             for core in ('core', '_core')
-            for function in (np.empty(0).__reduce__()[0], np.float64().__reduce__()[0])
+            for function in _REBUILDERS
         ),
     ]
 )

@@ -1,6 +1,7 @@
 """Training loop that resumes at once."""
 
 import itertools
+from typing import Any
 
 from mmagic.registry import LOOPS
 from mmengine.dataset import InfiniteSampler
@@ -16,6 +17,9 @@ class FastResumeTrainLoop(IterBasedTrainLoop):
     that the same images follow in the same order; only the random numbers of crops and
     flips start anew.
     """
+
+    # MMEngine's, which has no types.
+    dataloader_iterator: Any
 
     def run(self) -> None:
         """Launch or resume training."""

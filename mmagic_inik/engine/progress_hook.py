@@ -59,12 +59,13 @@ class ProgressHook(Hook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict | None = None,
+        data_batch: dict,
         outputs: dict | None = None,
     ) -> None:
         """Add an iteration."""
         now = time.monotonic()
-        self._spent['hours'] += (now - self._since) / 3600
+        if self._since is not None:
+            self._spent['hours'] += (now - self._since) / 3600
         self._since = now
         images = data_batch['inputs']
         self._spent['images'] += len(images)

@@ -72,7 +72,7 @@ class ProgressLine(Hook):
         """Start the line of the training, where a resumed one stands."""
         self.bar = self._line('train', runner.max_iters, runner.iter)
 
-    def after_train_iter(self, runner: Runner, *_, **__) -> None:
+    def after_train_iter(self, runner: Runner, *_: object, **__: object) -> None:
         """Advance; the loss is what MMEngine keeps of it already."""
         loss = runner.message_hub.get_scalar('train/loss').current()
         self.bar.set_postfix_str(f'loss {loss:.4f}', refresh=False)
@@ -90,13 +90,13 @@ class ProgressLine(Hook):
         """As of validations."""
         self.photos = self._line('test', _batches(runner.test_loop), leave=False)
 
-    def after_val_iter(self, runner: Runner, *_, **__) -> None:
+    def after_val_iter(self, runner: Runner, *_: object, **__: object) -> None:
         """Advance by a batch."""
         self.photos.update(1)
 
     after_test_iter = after_val_iter
 
-    def after_val_epoch(self, runner: Runner, *_, **__) -> None:
+    def after_val_epoch(self, runner: Runner, *_: object, **__: object) -> None:
         """Give way."""
         self.photos.close()
 
@@ -125,7 +125,7 @@ def _batches(loop: BaseLoop) -> int:
 class ScreenRunner(Runner):
     """MMEngine's runner; what it logs is the same, what the screen shows is less."""
 
-    def build_logger(self, *args, **kwargs) -> MMLogger:
+    def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
         """As the runner's, with a filter for what is printed.
 
         Returns:
@@ -147,7 +147,7 @@ class ScreenRunner(Runner):
                 )
         return logger
 
-    def register_hooks(self, *args, **kwargs) -> None:
+    def register_hooks(self, *args: object, **kwargs: object) -> None:
         """As the runner's, with the line of progress on a terminal."""
         super().register_hooks(*args, **kwargs)
         if self.rewrites:

@@ -8,11 +8,11 @@ from mmagic.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import Tensor
 
-from ..visualization import HeadWatch, has_weight_maps, validation_sheet
-from ..visualization.validation_sheet import as_pixels
+from ..visualization.kernels import HeadWatch, has_weight_maps
+from ..visualization.validation_sheet import as_pixels, validation_sheet
 
 
 @HOOKS.register_module()
@@ -54,15 +54,15 @@ class ValidationSheetHook(Hook):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         network = getattr(model, 'generator', None)
-        if has_weight_maps(network):
+        if network is not None and has_weight_maps(network):
             self._watch = HeadWatch(network.head)
 
     def after_val_iter(
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: Sequence | None = None,
+        data_batch: dict | None,
+        outputs: Sequence,
     ) -> None:
         """Draw a set's first photograph."""
         loader = id(runner.val_loop.dataloader)
@@ -96,7 +96,7 @@ def photos_of(sample: dict) -> dict[str, np.ndarray]:
     return {title: _as_rgb(tensor) for title, tensor in tensors.items()}
 
 
-def prefix_of(loop: object) -> str:
+def prefix_of(loop: BaseLoop) -> str:
     """The prefix of a data set's scores, for file names: ``'_DPDD'``, or nothing."""
     prefixes = [metric.prefix for metric in loop.evaluator.metrics]
     if not prefixes or not prefixes[0]:

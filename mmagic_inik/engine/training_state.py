@@ -55,6 +55,8 @@ def _half(tensor: Tensor) -> Tensor:
 
 
 def _small_moment(key: str, value: Tensor | int) -> Tensor | int:
+    if not isinstance(value, Tensor):
+        return value
     if key == 'exp_avg':
         # One element is stored. Of another type than the weights', so that the
         # optimizer makes a tensor of its own of it.

@@ -98,7 +98,7 @@ class ImageQuality(BaseSampleWiseMetric):
         self.protocol = Protocol(
             crop_to_multiple, bit_depth, clip, round, channel_order
         )
-        defined = ('PSNR', 'SSIM_7x7')
+        defined: tuple[str, ...] = ('PSNR', 'SSIM_7x7')
         if protocol is not None:
             self.protocol, defined = _named(protocol, self.protocol)
         scores = defined if scores is None else scores

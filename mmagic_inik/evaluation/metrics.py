@@ -135,13 +135,13 @@ def lpips(
     Raises:
         InputError: If the backbone's weights cannot be had.
     """
-    pair = (
+    first, second = (
         torch.from_numpy(np.moveaxis(image, 2, 0) / MAX_VALUE)
         .to(device, torch.float32)
         .expand(1, 3, -1, -1)
         for image in (gt, pred)
     )
-    return lpips_distance(*pair, net, weights).item()
+    return lpips_distance(first, second, net, weights).item()
 
 
 def niqe(image: np.ndarray) -> float:
@@ -186,7 +186,7 @@ def _doubles(*images: np.ndarray) -> list[np.ndarray]:
     return [np.asarray(image, np.float64) for image in images]
 
 
-def _ssim(gt: np.ndarray, pred: np.ndarray, window: int, **options) -> float:
+def _ssim(gt: np.ndarray, pred: np.ndarray, window: int, **options: object) -> float:
     missing = [(0, max(0, window - side)) for side in gt.shape[:2]]
     gt, pred = (
         np.pad(image, [*missing, (0, 0)], mode='edge') for image in _doubles(gt, pred)

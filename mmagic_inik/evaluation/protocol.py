@@ -109,7 +109,9 @@ class Protocol:
         image = self._view(image)
         if self.clip if clip is None else clip:
             image = image.clip(0, MAX_VALUE)
-        return quantised(image, self.bit_depth) if self.round else image
+        if self.round and self.bit_depth is not None:
+            return quantised(image, self.bit_depth)
+        return image
 
     def target(self, image: np.ndarray) -> np.ndarray:
         """A sharp image as predictions are compared with it.

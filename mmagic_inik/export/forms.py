@@ -12,6 +12,7 @@ not part of the result.
 """
 
 import copy
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -57,9 +58,14 @@ class FixedFilterHead(nn.Module):
         # A size whose atoms are all zero adds nothing.
         self.used = [r for r, atom in enumerate(atoms) if atom.any()]
 
-    def predict_weights(self, *args: object) -> tuple[Tensor, Tensor]:
+    def predict_weights(
+        self,
+        size_feature: Tensor,
+        shape_feature: Tensor,
+        size: Sequence[int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """As of the head."""
-        return self.head.predict_weights(*args)
+        return self.head.predict_weights(size_feature, shape_feature, size)
 
     def forward(
         self,

@@ -140,7 +140,8 @@ def _trace(network: nn.Module, least: int, divisor: int) -> ModelProto:
         torch.onnx.export(
             network,
             (image,),
-            file,
+            # This exporter takes open files, too.
+            file,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
             input_names=['core_in'],

@@ -21,6 +21,8 @@ class EdgeLoss(nn.Module):
         epsilon (float): ε of √((a − b)² + ε²). Default: 1e-3.
     """
 
+    taps: Tensor
+
     def __init__(self, loss_weight: float = 1.0, epsilon: float = 1e-3) -> None:
         super().__init__()
         self.loss_weight = loss_weight

@@ -27,6 +27,8 @@ class SSIMLoss(nn.Module):
         True
     """
 
+    window: Tensor
+
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight

@@ -103,6 +103,8 @@ class MatrixAtomBank(BaseModule):
         [(2, 1, 1), (2, 3, 3), (2, 5, 5)]
     """
 
+    middle: Tensor
+
     def __init__(
         self,
         num_atoms: int = 10,

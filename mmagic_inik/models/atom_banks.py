@@ -54,6 +54,10 @@ class INRAtomBank(BaseModule):
         [(2, 1, 1), (2, 3, 3), (2, 5, 5)]
     """
 
+    middle: Tensor
+    offsets: Tensor
+    halves: Tensor
+
     def __init__(
         self,
         num_atoms: int = 10,
@@ -96,9 +100,9 @@ class INRAtomBank(BaseModule):
         grids = [_grid(size) for size in self._drawn_sizes]
         offsets = torch.cat([torch.empty(0, 2, dtype=torch.long), *grids])
         halves = [grid.new_full((len(grid), 1), int(grid.max())) for grid in grids]
-        halves = torch.cat([torch.empty(0, 1, dtype=torch.long), *halves])
+        none = torch.empty(0, 1, dtype=torch.long)
         self.register_buffer('offsets', offsets, persistent=False)
-        self.register_buffer('halves', halves, persistent=False)
+        self.register_buffer('halves', torch.cat([none, *halves]), persistent=False)
 
     def _make_mlps(
         self,
@@ -155,8 +159,8 @@ class INRAtomBank(BaseModule):
                 (self.weight1, self.bias1),
                 (self.weight2, self.bias2),
             ):
-                bias = bias.to(dtype).unsqueeze(1)
-                x = torch.sin(w * torch.baddbmm(bias, x, weight.to(dtype).mT))
+                start = bias.to(dtype).unsqueeze(1)
+                x = torch.sin(w * torch.baddbmm(start, x, weight.to(dtype).mT))
             x = x @ self.weight3.to(dtype).mT  # (N, T, 1)
             drawn = (x * (9 / (2 * halves + 1) ** 2)).squeeze(-1)
         counts = [size * size for size in self._drawn_sizes]

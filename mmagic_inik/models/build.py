@@ -1,11 +1,13 @@
 """Parts are given as configs or as modules."""
 
+from typing import Any
+
 from torch import nn
 
 from ..registry import MODELS
 
 
-def build_part(part: dict | nn.Module) -> nn.Module:
+def build_part(part: dict | nn.Module) -> Any:
     """Build a config; pass a built module on.
 
     Args:
@@ -13,7 +15,7 @@ def build_part(part: dict | nn.Module) -> nn.Module:
             imports all of ``mmagic.models``.
 
     Returns:
-        nn.Module: The part.
+        nn.Module: The part, of the class that its config names.
 
     Raises:
         MissingPackageError: If it is one of MMagic's, which is not installed.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ..ops import gated_update, using_references
 from ..registry import MODELS
 from .base_module import BaseModule
-from .layers import ResBlocks
+from .layers import PointConv2d, ResBlocks
 
 CELL_STATES = ('recurrent', 'feature')
 
@@ -26,7 +26,7 @@ class ConvLSTMCell(nn.Module):
     def __init__(self, channels: int, num_res_blocks: int) -> None:
         super().__init__()
         self.blocks = ResBlocks(2 * channels, num_res_blocks)
-        self.gates = nn.Conv2d(2 * channels, 4 * channels, 1)
+        self.gates = PointConv2d(2 * channels, 4 * channels)
 
     def forward(
         self, feature: Tensor, h: Tensor | None = None, c: Tensor | None = None

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ..registry import MODELS
 from .base_module import BaseModule
 from .build import build_part
+from .inverse_filter_head import InverseFilterHead
 
 
 @MODELS.register_module()
@@ -50,7 +51,7 @@ class INIKNet(BaseModule):
         self.num_scales = num_scales
         self.backbone = build_part(backbone)
         self.size_neck, self.shape_neck = map(build_part, necks)
-        self.head = build_part(head)
+        self.head: InverseFilterHead = build_part(head)
 
     def pyramid(self, y: Tensor) -> list[Tensor]:
         """The image at all scales, finest first.

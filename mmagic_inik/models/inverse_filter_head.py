@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..ops import inverse_filter
 from ..ops.inverse_filter import BORDERS
 from ..registry import MODELS
+from .atom_banks import INRAtomBank
 from .base_module import BaseModule
 from .build import build_part
 from .layers import PointConv2d
@@ -111,10 +112,11 @@ class InverseFilterHead(BaseModule):
         self.border = border
         self.reduction = reduction
         self.enlargement = enlargement
-        atom_bank = build_part(atom_bank or dict(type='INRAtomBank'))
-        self.atom_bank = atom_bank
+        # Or another with the same attributes.
+        bank: INRAtomBank = build_part(atom_bank or dict(type='INRAtomBank'))
+        self.atom_bank: nn.Module = bank
         self.residual = residual
-        num_sizes, num_atoms = len(atom_bank.kernel_sizes), atom_bank.num_atoms
+        num_sizes, num_atoms = len(bank.kernel_sizes), bank.num_atoms
         copies = reduction**2 if enlargement == 'shuffle' else 1
         self.size_predictor = PointConv2d(in_channels, num_sizes * copies)
         self.shape_predictor = PointConv2d(in_channels, num_atoms * copies)
@@ -125,8 +127,10 @@ class InverseFilterHead(BaseModule):
             products = num_sizes * image_channels * num_atoms
             bound = mixing_start * products**-0.5
             mixing = torch.empty(image_channels, num_sizes, image_channels, num_atoms)
-            self.mixing = nn.Parameter(mixing.uniform_(-bound, bound))
-            self.bias = nn.Parameter(torch.zeros(image_channels))
+            self.mixing: nn.Parameter | None = nn.Parameter(
+                mixing.uniform_(-bound, bound)
+            )
+            self.bias: nn.Parameter | None = nn.Parameter(torch.zeros(image_channels))
         else:
             self.mixing = self.bias = None
             self._start_plain_sum(num_sizes / num_atoms)

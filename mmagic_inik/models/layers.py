@@ -1,6 +1,8 @@
 """The layers that the parts of the network are made of."""
 
+from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,8 @@ class PointConv2d(nn.Conv2d):
         in_channels (int): Input channels.
         out_channels (int): Output channels.
     """
+
+    bias: nn.Parameter
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 1)
@@ -37,7 +41,8 @@ class DoublingConv2d(nn.ConvTranspose2d):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 4, 2, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    # Of one size alone, which torch's could be given.
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """(B, in_channels, H, W) → (B, out_channels, 2H, 2W)."""
         double = partial(F.conv_transpose2d, stride=2, padding=1)
         return compute(double, *autocast(x, self.weight))
@@ -133,6 +138,11 @@ class ResBlocks(nn.Sequential):
 
     def __init__(self, channels: int, num_res_blocks: int) -> None:
         super().__init__(*(ResBlock(channels) for _ in range(num_res_blocks)))
+
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[ResBlock]:
+            """All are of one class."""
 
     def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
         """Refine features; arguments and result as of :class:`ResBlock`."""

@@ -1,8 +1,12 @@
 """Sides that a network can take."""
 
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+_Side = TypeVar('_Side', int, Tensor)
 
 
 def extend_sides(image: Tensor, multiple: int, least: int = 1) -> Tensor:
@@ -60,13 +64,15 @@ def extended_indices(
     reflects = (missing[0] < sides[0]) & (missing[1] < sides[1])
     indices = []
     for more, side in zip(missing, sides, strict=True):
-        index, last = torch.arange(side + more), side - 1
+        # Of a tensor, which a trace follows.
+        index = torch.arange(side + more)  # type: ignore[call-overload]
+        last = side - 1
         beyond = torch.where(reflects, 2 * last - index, last)
         indices.append(torch.where(index < side, index, beyond))
-    return tuple(indices)
+    return indices[0], indices[1]
 
 
-def _missing(side: int | Tensor, multiple: int, least: int) -> int | Tensor:
+def _missing(side: _Side, multiple: int, least: int) -> _Side:
     wanted = side.clamp(min=least) if isinstance(side, Tensor) else max(side, least)
     # Of positive numbers: ONNX rounds quotients to zero.
     return (wanted + multiple - 1) // multiple * multiple - side

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Predicting:
         overlap: int = DEFAULT_OVERLAP,
         dtype: str = 'float32',
         progress: Callable[[int, int], None] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> Tensor:
         """Restore a batch at the finest scale, whatever ``test_cfg`` says.
 
@@ -68,7 +69,10 @@ class Predicting:
         dtype = self._resolved(dtype)
         height, width = image.shape[-2:]
         padded = extend_sides(image, self.size_divisor, self.min_size)
-        network = partial(self._generate, dtype=dtype, **kwargs)
+
+        def network(part: Tensor) -> Tensor:
+            return self._generate(part, dtype, **kwargs)
+
         if tile is None:
             restored = network(padded).to(image)
             if progress is not None:
@@ -111,7 +115,9 @@ class Predicting:
             image = read(torch.arange(height))
             yield slice(0, height), self.restore(image, None, overlap, dtype, progress)
             return
-        rows, columns = extended_indices(*size, self.size_divisor, self.min_size)
+        rows, columns = extended_indices(
+            height, width, self.size_divisor, self.min_size
+        )
         bands = in_bands(
             partial(self._generate, dtype=self._resolved(dtype)),
             lambda part: read(rows[part])[..., columns],
@@ -149,7 +155,7 @@ class Predicting:
         say_if_slow(dtype, device)
         return dtype
 
-    def _generate(self, image: Tensor, dtype: str, **kwargs) -> Tensor:
+    def _generate(self, image: Tensor, dtype: str, **kwargs: Any) -> Tensor:
         device = next(self.generator.parameters(), image).device
         rgb = as_rgb(image.to(device))
         with autocast_to(dtype, device):

@@ -1,5 +1,7 @@
 """MMagic's view of the networks: losses in training, predictions in testing."""
 
+from typing import Any
+
 from mmagic.models.base_models import BaseEditModel
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
@@ -105,7 +107,7 @@ class MultiScaleRestorer(Predicting, BaseEditModel):
         return (self.train_cfg or {}).get('dtype', 'float32')
 
     def forward_tensor(
-        self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs
+        self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs: Any
     ) -> Tensor:
         """Restore a batch at the finest scale, as ``test_cfg`` says.
 
@@ -120,7 +122,7 @@ class MultiScaleRestorer(Predicting, BaseEditModel):
         return self.restore(inputs, **self._prediction_options, **kwargs)
 
     def forward_inference(
-        self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs
+        self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs: Any
     ) -> DataSample:
         """Restore a batch and turn it into what metrics and visualizers take.
 
@@ -145,7 +147,7 @@ class MultiScaleRestorer(Predicting, BaseEditModel):
         return DataSample(pred_img=restored.cpu())
 
     def forward_train(
-        self, inputs: Tensor, data_samples: DataSample, **kwargs
+        self, inputs: Tensor, data_samples: DataSample, **kwargs: Any
     ) -> dict[str, Tensor]:
         """Named losses of a batch, each summed over the scales.
 
@@ -161,8 +163,9 @@ class MultiScaleRestorer(Predicting, BaseEditModel):
         dtype = resolve_dtype(self._training_dtype, inputs.device)
         say_if_slow(dtype, inputs.device)
         with autocast_to(dtype, inputs.device):
-            if hasattr(self.generator, 'forward_scales'):
-                predictions = self.generator.forward_scales(inputs, **kwargs)
-            else:
+            forward_scales = getattr(self.generator, 'forward_scales', None)
+            if forward_scales is None:
                 predictions = [self.generator(inputs, **kwargs)]
+            else:
+                predictions = forward_scales(inputs, **kwargs)
             return self.loss(predictions, target)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ _CONTAINERS = (nn.ModuleDict, nn.ModuleList, nn.Sequential)
 class _Reached(BaseException):  # like GeneratorExit, no error
     """Carries a layer's output out of the network it is in the middle of."""
 
-    def __init__(self, output: object) -> None:
+    def __init__(self, output: Any) -> None:
         self.output = output
 
 
@@ -193,7 +194,7 @@ def _find_layer(network: nn.Module, layer: str) -> nn.Module:
     )
 
 
-def _divides(sides: tuple[int, int], image_sides: tuple[int, int]) -> bool:
+def _divides(sides: tuple[int, ...], image_sides: tuple[int, ...]) -> bool:
     (h, w), (height, width) = sides, image_sides
     return height % h == 0 and width % w == 0 and height // h == width // w
 

@@ -128,7 +128,7 @@ def in_bands(
         )
     rows, columns = (_spans(s, tile, overlap, multiple, least) for s in size)
     done, total = 0, len(rows) * len(columns)
-    above = None
+    above: Tensor | None = None
     for row, following in zip_longest(rows, rows[1:]):
         image = read(row.seen)
         band = image.new_empty(*image.shape[:2], row.end - row.begin, size[1])
@@ -143,7 +143,7 @@ def in_bands(
             done += 1
             if progress is not None:
                 progress(done, total)
-        if row.ramp:
+        if above is not None and row.ramp:
             strip = band[..., : row.ramp, :]
             strip.copy_(above.lerp_(strip, _weights(row.ramp, band)[:, None]))
         # What the next row of pieces has a share in waits for it.

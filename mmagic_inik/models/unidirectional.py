@@ -184,4 +184,5 @@ class UnidirectionalINIKNet(INIKNet):
             shape_feature, shape_state = self.shape_neck.step(feature, shape_state)
             restored = self.head(image, size_feature, shape_feature, atoms)
             scales.append((size_feature, shape_feature, restored))
-        return tuple(list(parts) for parts in zip(*scales[::-1], strict=True))
+        sizes, shapes, results = zip(*scales[::-1], strict=True)
+        return list(sizes), list(shapes), list(results)

@@ -1,6 +1,7 @@
 """Eq. 9 in bands of a few rows, on any device, in float32 at least."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,11 +45,13 @@ def filter_bands_backward(
     """Gradients of the padded image (if needed), mu, omega, atoms and mixing."""
     dtype = padded.dtype
     padded = padded.to(_wide(padded))
-    d_padded = torch.zeros_like(padded) if needs_image else None
+    d_padded: Any = torch.zeros_like(padded) if needs_image else None
     d_mu, d_omega = torch.empty_like(mu), torch.empty_like(omega)
     # Sums over bands, which a narrow type would round after each.
     d_atoms = [torch.zeros_like(v, dtype=padded.dtype) for v in atoms]
-    d_mixing = None if mixing is None else torch.zeros_like(mixing, dtype=padded.dtype)
+    d_mixing: Any = (
+        None if mixing is None else torch.zeros_like(mixing, dtype=padded.dtype)
+    )
     for rows, seen in _bands(mu, _largest_half(atoms)):
         parts = padded[:, :, seen], mu[:, :, rows], omega[:, :, rows]
         _add_band_gradients(
@@ -70,7 +73,7 @@ def _filter_band(
     ``y`` is padded by half the largest kernel on all sides. Arithmetic is in its type.
     """
     mu, omega = (w.to(y.dtype).contiguous() for w in (mu, omega))
-    out = None
+    out: Any = None
     for r, v in enumerate(atoms):
         filtered = _filter_all(y, v, _largest_half(atoms))  # (B, C, N, rows, W)
         products = filtered.mul_(omega.unsqueeze(1))
@@ -95,7 +98,7 @@ def _add_band_gradients(
     d_mu: Tensor,
     d_omega: Tensor,
     d_atoms: list[Tensor],
-    d_mixing: Tensor | None,
+    d_mixing: Any,
 ) -> None:
     """Adds a band's part to ``d_y``, ``d_atoms`` and ``d_mixing``; fills the others."""
     mu, omega = (w.to(y.dtype).contiguous() for w in (mu, omega))

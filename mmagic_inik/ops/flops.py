@@ -23,7 +23,7 @@ def _count_filter_backward(
     atoms_shapes: list,
     mixing_shape: tuple | None,
     needs_image: bool,
-    **kwargs,
+    **kwargs: object,
 ) -> int:
     """As of the plain form: gradients of atoms, of y if needed, and of both in mixing.
 
@@ -42,7 +42,11 @@ def _count_filter_backward(
 
 
 def _count_pointwise(
-    sum_shape: tuple, x_shape: tuple, weight_shape: tuple, *args, **kwargs
+    sum_shape: tuple,
+    x_shape: tuple,
+    weight_shape: tuple,
+    *args: object,
+    **kwargs: object,
 ) -> int:
     """A convolution that adds its result to what is there."""
     batch, _, height, width = sum_shape

@@ -10,6 +10,7 @@ gate before and after its nonlinearity.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +73,7 @@ def gated_update(
 class _InPieces(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx, z: Tensor, weight: Tensor, bias: Tensor, c: Tensor | None
+        ctx: Any, z: Tensor, weight: Tensor, bias: Tensor, c: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(z, weight, bias, c)
         ctx.set_materialize_grads(False)
@@ -89,8 +90,9 @@ class _InPieces(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     @torch.autocast('cpu', enabled=False)
-    def backward(
-        ctx, grad_h: Tensor | None, grad_c: Tensor | None
+    # Whose signature autocast's decorator hides.
+    def backward(  # type: ignore[override]
+        ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         z, weight, bias, c = ctx.saved_tensors
         channels = len(bias) // 4
@@ -98,7 +100,7 @@ class _InPieces(torch.autograd.Function):
         grad_kernel, grad_offset = (
             torch.zeros_like(t, dtype=_wide(t)) for t in (kernel, offset)
         )
-        tables = [_table(t) for t in (z, c, grad_h, grad_c)]
+        tables: list[Any] = [_table(t) for t in (z, c, grad_h, grad_c)]
         grad_z = torch.empty_like(tables[0])
         grad_before = None if c is None else torch.empty_like(tables[1])
         for z_, c_, gh, gc, to_z, to_c in _pieces(*tables, grad_z, grad_before):
@@ -114,8 +116,8 @@ class _InPieces(torch.autograd.Function):
             _with_idle_gate(grad, channels).to(like.dtype).view_as(like)
             for grad, like in ((grad_kernel, weight), (grad_offset, bias))
         )
-        grad_c = None if c is None else _image(grad_before, c)
-        return _image(grad_z, z), grad_weight, grad_bias, grad_c
+        before_all = None if grad_before is None else _image(grad_before, c)
+        return _image(grad_z, z), grad_weight, grad_bias, before_all
 
 
 def _gates(
@@ -136,7 +138,9 @@ def _tanh_(x: Tensor) -> Tensor:
 
 
 def _new_state(i: Tensor, f: Tensor | None, g: Tensor, c: Tensor | None) -> Tensor:
-    return i * g if c is None else torch.addcmul(i * g, f, c.to(f.dtype))
+    if c is None or f is None:
+        return i * g
+    return torch.addcmul(i * g, f, c.to(f.dtype))
 
 
 def _backward_of_gates(
@@ -154,10 +158,10 @@ def _backward_of_gates(
         grad_o = grad_h * tanh
         grad = torch.addcmul(grad, grad_h * o, 1 - tanh * tanh)
     grads = [grad * g * i * (1 - i)]
-    if c is not None:
+    if c is not None and f is not None:
         grads.append(grad * c * f * (1 - f))
     grads += [grad_o * o * (1 - o), grad * i * (1 - g * g)]
-    return torch.cat(grads, 1), None if c is None else grad * f
+    return torch.cat(grads, 1), None if f is None else grad * f
 
 
 def _rows_that_matter(weight: Tensor, bias: Tensor, c: Tensor | None) -> list[Tensor]:
@@ -180,8 +184,8 @@ def _wide(t: Tensor) -> torch.dtype:
     return torch.promote_types(t.dtype, torch.float32)
 
 
-def _table(image: Tensor | None) -> Tensor | None:
-    """(B, C, H, W) → (pixels, C), without a copy where channels lie last."""
+def _table(image: Tensor | None) -> Any:
+    """(B, C, H, W) → (pixels, C), no copy where channels lie last; None stays None."""
     return None if image is None else image.movedim(1, -1).reshape(-1, image.shape[1])
 
 
@@ -191,6 +195,8 @@ def _image(table: Tensor, like: Tensor) -> Tensor:
     return table.view(batch, *size, table.shape[1]).movedim(-1, 1)
 
 
-def _pieces(*tables: Tensor | None) -> Iterator[list[Tensor | None]]:
-    for start in range(0, len(tables[0]), _PIECE):
-        yield [None if t is None else t[start : start + _PIECE] for t in tables]
+def _pieces(first: Tensor, *others: Tensor | None) -> Iterator[list[Any]]:
+    """Of all of them some rows at a time; None stays None."""
+    for start in range(0, len(first), _PIECE):
+        rows = slice(start, start + _PIECE)
+        yield [None if t is None else t[rows] for t in (first, *others)]

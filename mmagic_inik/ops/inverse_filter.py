@@ -19,6 +19,7 @@ import os
 import shutil
 import warnings
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -112,7 +113,7 @@ def inverse_filter(
     if border not in BORDERS:
         raise ValueError(f'border must be in {BORDERS}, got {border!r}')
     if using_references():
-        weights = (mu, omega, *atoms, mixing, bias)
+        weights: Any = (mu, omega, *atoms, mixing, bias)
         weights = (w if w is None else w.to(y.dtype) for w in weights)
         mu, omega, *atoms, mixing, bias = weights
         with torch.autocast(y.device.type, enabled=False):
@@ -172,7 +173,7 @@ def _filter_backward(
     """Gradients of mu, omega, the atoms, mixing if given, the image if needed."""
     args = grad, padded, mu, omega, atoms, mixing
     with torch.autocast(padded.device.type, enabled=False):
-        found = None
+        found: Any = None
         if _for_triton(padded, mu, omega) and not needs_image:
             found = _run_in_triton('filter_triton_backward', *args)
         if found is None:
@@ -197,12 +198,12 @@ def _(
     return [torch.empty_like(t) for t in given if t is not None]
 
 
-def _save(ctx, inputs: tuple, output: Tensor) -> None:
+def _save(ctx: Any, inputs: tuple, output: Tensor) -> None:
     padded, mu, omega, atoms, mixing = inputs
     ctx.save_for_backward(padded, mu, omega, mixing, *atoms)
 
 
-def _backward(ctx, grad: Tensor) -> tuple:
+def _backward(ctx: Any, grad: Tensor) -> tuple:
     padded, mu, omega, mixing, *atoms = ctx.saved_tensors
     wanted = ctx.needs_input_grad[0]
     args = grad, padded, mu, omega, atoms, mixing
@@ -222,7 +223,7 @@ def _count_flops(
     omega_shape: tuple,
     atoms_shapes: list,
     mixing_shape: tuple | None,
-    **kwargs,
+    **kwargs: object,
 ) -> int:
     """Two per multiplication of a pixel and of the mixing; weighting is not counted."""
     channels = padded_shape[1]
@@ -267,7 +268,7 @@ def _missing() -> str | None:
     return None
 
 
-def _run_in_triton(name: str, *args: object) -> object | None:
+def _run_in_triton(name: str, *args: object) -> Any:
     """Call a function of ``inverse_filter_triton``; None where the GPU has no room."""
     from triton.runtime.errors import OutOfResources
 

@@ -13,6 +13,7 @@ many products.
 
 from collections.abc import Iterator
 from math import isqrt
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -71,7 +72,7 @@ def pixel_filter(y: Tensor, kernels: Tensor) -> Tensor:
 
 class _ShiftAndAdd(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, y: Tensor, kernels: Tensor) -> Tensor:
+    def forward(ctx: Any, y: Tensor, kernels: Tensor) -> Tensor:
         ctx.save_for_backward(y, kernels)
         out = y.new_zeros(*y.shape[:2], *kernels.shape[-2:])
         for rows, taps in _bands(y, kernels):
@@ -82,17 +83,17 @@ class _ShiftAndAdd(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         y, kernels = ctx.saved_tensors
         needs_y, needs_kernels = ctx.needs_input_grad
         grad_y = torch.zeros_like(y) if needs_y else None
         grad_kernels = torch.empty_like(kernels) if needs_kernels else None
         for rows, taps in _bands(y, kernels):
             part = grad[:, :, rows]
-            if needs_kernels:
+            if grad_kernels is not None:
                 for k, seen in enumerate(_shifted(y, kernels, rows)):
                     grad_kernels[:, k, rows] = (part * seen).sum(1)
-            if needs_y:
+            if grad_y is not None:
                 for k, to in enumerate(_shifted(grad_y, kernels, rows)):
                     to.addcmul_(taps[:, k : k + 1], part)
         return grad_y, grad_kernels

@@ -1,6 +1,7 @@
 """Numeric types under autocast, and where a processor is slow in one."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,22 +10,24 @@ from . import processor
 from .references import using_references
 
 
-def autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+def autocast(x: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
     """Cast what autocast would cast for a convolution.
 
     Args:
-        *tensors (Tensor, optional): On one device; the first is not None.
+        x (Tensor): The first.
+        *others (Tensor, optional): On the same device.
 
     Returns:
-        tuple[Tensor | None, ...]: In autocast's type where it is enabled, except those
-        in double precision; otherwise the same.
+        tuple: All, in autocast's type where it is enabled, except those in double
+        precision; otherwise the same. None stays None.
     """
-    device = tensors[0].device.type
+    device = x.device.type
     if not torch.is_autocast_enabled(device):
-        return tensors
+        return x, *others
     dtype = torch.get_autocast_dtype(device)
     return tuple(
-        t if t is None or t.dtype == torch.float64 else t.to(dtype) for t in tensors
+        t if t is None or t.dtype == torch.float64 else t.to(dtype)
+        for t in (x, *others)
     )
 
 
@@ -42,22 +45,25 @@ def arithmetic_of(x: Tensor) -> torch.dtype:
     return x.dtype if as_it_is or processor.computes_in(x.dtype) else torch.float32
 
 
-def compute(operation: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+def compute(
+    operation: Callable[..., Tensor], x: Tensor, *others: Tensor | None
+) -> Tensor:
     """Run an operation in the type of :func:`arithmetic_of`; round to the given type.
 
     As an accumulator does: the sum of products is rounded once.
 
     Args:
         operation (Callable): Takes the tensors, returns one.
-        *tensors (Tensor, optional): Of one type; the first is not None.
+        x (Tensor): The first.
+        *others (Tensor, optional): Of the same type.
 
     Returns:
         Tensor: Of the type of the first.
     """
-    dtype = arithmetic_of(tensors[0])
-    if dtype == tensors[0].dtype:
-        return operation(*tensors)
+    dtype = arithmetic_of(x)
+    if dtype == x.dtype:
+        return operation(x, *others)
     # Or it would undo what was widened.
     with torch.autocast('cpu', enabled=False):
-        wide = (t if t is None else t.to(dtype) for t in tensors)
-        return operation(*wide).to(tensors[0].dtype)
+        wide = (t if t is None else t.to(dtype) for t in (x, *others))
+        return operation(*wide).to(x.dtype)

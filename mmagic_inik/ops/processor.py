@@ -50,7 +50,7 @@ def computes_in(dtype: torch.dtype) -> bool:
     """
     if dtype not in _INSTRUCTIONS:
         return True
-    return torch.backends.mkldnn.enabled and _has(dtype)
+    return bool(torch.backends.mkldnn.enabled) and _has(dtype)
 
 
 def resolve_dtype(dtype: str, device: torch.device | str) -> str:
@@ -182,8 +182,8 @@ def _fault(trial: Callable[[], list[tuple[Tensor, Tensor]]]) -> str:
     except (RuntimeError, NotImplementedError, AttributeError) as error:
         return (str(error).splitlines() or [type(error).__name__])[0]
     for got, want in results:
-        error = ((got.float() - want).abs().max() / want.abs().max()).item()
+        off = ((got.float() - want).abs().max() / want.abs().max()).item()
         # Not "above", which is never true of NaN.
-        if not error <= _ROUNDINGS * torch.finfo(got.dtype).eps:
-            return f'it is wrong by {error:.2g} of the largest value'
+        if not off <= _ROUNDINGS * torch.finfo(got.dtype).eps:
+            return f'it is wrong by {off:.2g} of the largest value'
     return ''

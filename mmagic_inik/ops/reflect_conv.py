@@ -9,6 +9,7 @@ its input, all of it runs in float32.
 
 import warnings
 from functools import cache, partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -102,7 +103,9 @@ def _padded(x: Tensor) -> Tensor:
     if not torch.jit.is_tracing():
         return F.pad(x, (1, 1, 1, 1), 'replicate')
     # What is traced is to hold for larger sides, too: there it steps back by one.
-    step = (torch.minimum(height, width) - 1).clamp(max=1)
+    # In a trace, sides are tensors.
+    least = torch.minimum(height, width)  # type: ignore[arg-type]
+    step = (least - 1).clamp(max=1)
     for axis, side in ((2, height), (3, width)):
         ends = step.view(1), (side - 1 - step).view(1)
         index = torch.cat([ends[0], torch.arange(side, device=x.device), ends[1]])
@@ -121,7 +124,7 @@ class _RingCorrected(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, x: Tensor, weight: Tensor, relu: bool, residual: Tensor | None
+        ctx: Any, x: Tensor, weight: Tensor, relu: bool, residual: Tensor | None
     ) -> Tensor:
         y = compute(partial(_convolve, relu), x, weight, residual)
         ctx.save_for_backward(x, weight, y if relu else None)
@@ -130,7 +133,10 @@ class _RingCorrected(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     @torch.autocast('cpu', enabled=False)
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    # Whose signature autocast's decorator hides.
+    def backward(  # type: ignore[override]
+        ctx: Any, grad: Tensor
+    ) -> tuple[Tensor | None, ...]:
         x, weight, y = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         if y is not None:
@@ -172,6 +178,8 @@ def _gradients(
 
 def _adds_in_place(x: Tensor, weight: Tensor, residual: Tensor | None) -> bool:
     """Whether oneDNN can add its result to ``residual``, as PyTorch's compiler does."""
+    if residual is None:
+        return False
     tensors = (x, weight, residual)
     return (
         # Nothing that only stands for numbers, as a subclass can.
@@ -180,7 +188,7 @@ def _adds_in_place(x: Tensor, weight: Tensor, residual: Tensor | None) -> bool:
         and residual.is_contiguous(memory_format=torch.channels_last)
         and not {_storage(x), _storage(weight)} & {_storage(residual)}
         and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
-        and torch.backends.mkldnn.enabled
+        and bool(torch.backends.mkldnn.enabled)
         and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
         and x.dtype not in _failed
         and processor.computes_in(x.dtype)

@@ -116,7 +116,7 @@ def with_best_tile(
         if key not in _tried and _worth_trying(mu):
             _tried[key] = {tile: _time(run, tile) for tile in tiles}
         times = _tried.get(key, {})
-        return run(min(times, key=times.get) if times else tiles[0])
+        return run(min(times, key=times.__getitem__) if times else tiles[0])
 
 
 def _worth_trying(mu: Tensor) -> bool:

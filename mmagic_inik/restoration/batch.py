@@ -80,12 +80,13 @@ def restore_all(
     Raises:
         InputError: If the device works no more.
     """
-    bar = bar or PhotosBar(jobs)
+    if bar is None:
+        jobs = list(jobs)
+        bar = PhotosBar(jobs)
     count = 0
     for job in jobs:
-        options = tile, overlap, dtype
         try:
-            remarks = _restore_file(job, restorer, options, bar)
+            remarks = _restore_file(job, restorer, tile, overlap, dtype, bar)
             count += 1
             if remarks:
                 bar.say(f'{job.photo}: {"; ".join(remarks)}')
@@ -116,12 +117,17 @@ def explain(error: Exception, photo: Path) -> str:
 
 
 def _restore_file(
-    job: Job, restorer: Restorer, options: tuple, bar: PhotosBar
+    job: Job,
+    restorer: Restorer,
+    tile: int | str | None,
+    overlap: int,
+    dtype: str,
+    bar: PhotosBar,
 ) -> list[str]:
     """Restore one photo and tell what of it could not be kept."""
     photo = open_photo(job.photo)
     progress = lambda done, total: bar.advance(job, done, total)  # noqa: E731
-    restored = restore(photo.pixels, restorer, *options, progress)
+    restored = restore(photo.pixels, restorer, tile, overlap, dtype, progress)
     write_photo(photo, restored, job.target)
     return photo.remarks
 

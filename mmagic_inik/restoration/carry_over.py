@@ -6,6 +6,7 @@ notes, XMP, IPTC, colour profile, resolution, comments.
 
 import struct
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 
@@ -40,7 +41,8 @@ _TIFF_DROPPED |= {*range(322, 326), 330, *range(332, 338), 340, 341}
 _TIFF_DROPPED |= {347, *range(512, 522), *range(529, 533)}
 
 # Type, number of values, and the values' bytes, or a directory.
-_Entry = tuple[int, int, 'bytes | dict[int, _Entry]']
+_Value: TypeAlias = 'bytes | dict[int, _Entry]'
+_Entry: TypeAlias = tuple[int, int, _Value]
 
 
 def carry_over_png(encoded: bytes, original: bytes) -> bytes:
@@ -53,7 +55,9 @@ def carry_over_png(encoded: bytes, original: bytes) -> bytes:
     Returns:
         bytes: New pixels, old everything else.
     """
-    front, behind, pixels_seen = [], [], False
+    front: list[bytes] = []
+    behind: list[bytes] = []
+    pixels_seen = False
     for kind, chunk in _png_chunks(original):
         pixels_seen |= kind == b'IDAT'
         optional, safe = kind[0:1].islower(), kind[3:4].islower()
@@ -124,9 +128,9 @@ def carry_over_raw(encoded: bytes, original: bytes) -> bytes:
     old = _page_directory(original if is_tiff else original[start:], 0)
     old = {tag: entry for tag, entry in old.items() if tag < _RAW_PRIVATE}
     old[_TIFF_ORIENTATION] = _TIFF_SHORT, 1, b'\1\0'
-    exif = old.get(_TIFF_DIRECTORIES[0])
-    if exif is not None:
-        exif[2][_EXIF_COLOR_SPACE] = _TIFF_SHORT, 1, b'\1\0'  # sRGB
+    _, _, exif = old.get(_TIFF_DIRECTORIES[0], (0, 0, b''))
+    if isinstance(exif, dict):
+        exif[_EXIF_COLOR_SPACE] = _TIFF_SHORT, 1, b'\1\0'  # sRGB
     return _with_tags(encoded, old, {_TIFF_PROFILE, *_RAW_LAYOUT})
 
 
@@ -139,10 +143,7 @@ def _with_tags(encoded: bytes, old: dict[int, _Entry], also_dropped: set[int]) -
     if fourth and _TIFF_EXTRA_SAMPLES in old and _TIFF_EXTRA_SAMPLES not in new:
         # OpenCV does not say what it is.
         tags[_TIFF_EXTRA_SAMPLES] = old[_TIFF_EXTRA_SAMPLES]
-    offsets, counts = (
-        np.frombuffer(new[tag][2], f'<u{_TIFF_NUMBERS[new[tag][0]]}').tolist()
-        for tag in (_TIFF_OFFSETS, _TIFF_COUNTS)
-    )
+    offsets, counts = (_numbers(*new[tag]) for tag in (_TIFF_OFFSETS, _TIFF_COUNTS))
     strips = [encoded[at : at + n] for at, n in zip(offsets, counts, strict=True)]
     places = 8 + np.cumsum([0, *(len(strip) for strip in strips)])
     tags[_TIFF_OFFSETS] = _TIFF_LONG, len(strips), places[:-1].astype('<u4').tobytes()
@@ -173,6 +174,12 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += 2 + length
 
 
+def _numbers(kind: int, count: int, value: _Value) -> list[int]:
+    if isinstance(value, dict):
+        raise ValueError('a directory of tags, where numbers are expected')
+    return np.frombuffer(value, f'<u{_TIFF_NUMBERS[kind]}').tolist()
+
+
 def _page_directory(data: bytes, page: int) -> dict[int, _Entry]:
     order = '<' if data[:2] == b'II' else '>'
     big = struct.unpack_from(f'{order}H', data, 2)[0] == 43
@@ -194,7 +201,7 @@ def _directory(data: bytes, at: int, order: str, big: bool) -> dict[int, _Entry]
         at + struct.calcsize('<' + number),
         struct.calcsize('<' + entry) + room,
     )
-    tags = {}
+    tags: dict[int, _Entry] = {}
     for place in range(first, first + count * size, size):
         tag, kind, values = struct.unpack_from(order + entry, data, place)
         place += size - room

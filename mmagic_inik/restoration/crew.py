@@ -64,7 +64,8 @@ class Crew:
         """
         for start in range(0, len(plan.jobs), _AT_ONCE):
             some = plan.jobs[start : start + _AT_ONCE]
-            self.store.multi_set(
+            # Which PyTorch's stub lacks.
+            self.store.multi_set(  # type: ignore[attr-defined]
                 [f'job {n}' for n in range(start, start + len(some))],
                 [json.dumps([*map(str, job[:2]), job.pixels]) for job in some],
             )

@@ -1,6 +1,7 @@
 """What an encoder is told so that a photo is written as it was found."""
 
 import struct
+from typing import Any
 
 from PIL import Image, JpegImagePlugin
 
@@ -27,9 +28,9 @@ def encoder_options(image: Image.Image, data: bytes) -> tuple[dict, list[str]]:
         tuple[dict, list[str]]: Options, and sentences on what cannot be kept.
     """
     info = image.info
-    if image.format in ('JPEG', 'MPO'):
+    if isinstance(image, JpegImagePlugin.JpegImageFile):  # MPO, too
         tables = image.quantization
-        options = dict(
+        options: dict[str, Any] = dict(
             qtables=[tables[key] for key in sorted(tables)],
             # Which is -1 for layouts that Pillow cannot write.
             subsampling=max(0, JpegImagePlugin.get_sampling(image)),

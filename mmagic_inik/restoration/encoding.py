@@ -183,7 +183,7 @@ def _encode(photo: Photo, pixels: np.ndarray, original: bytes) -> bytes:
     return _pillow(pixels, photo.kind, **photo.options)
 
 
-def _pillow(pixels: np.ndarray, kind: str, **options) -> bytes:
+def _pillow(pixels: np.ndarray, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
     block = ImageFile.MAXBLOCK
     if options.get('progressive'):
@@ -208,7 +208,7 @@ def _png(pixels: np.ndarray) -> bytes:
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     head = struct.pack('>IIBBBBB', width, height, 16, color_type, 0, 0, 0)
-    chunks = [(b'IHDR', head), (b'IDAT', zlib.compress(filtered)), (b'IEND', b'')]
+    chunks = [(b'IHDR', head), (b'IDAT', zlib.compress(filtered.data)), (b'IEND', b'')]
     return b'\x89PNG\r\n\x1a\n' + b''.join(
         struct.pack('>I', len(data))
         + kind

@@ -159,7 +159,8 @@ def _openvino_without_telemetry() -> ModuleType:
         import openvino  # as whoever imported it first wanted it
 
         return openvino
-    sys.modules[reporter] = None
+    # As if it were not installed: see Python's reference on imports.
+    sys.modules[reporter] = None  # type: ignore[assignment]
     try:
         import openvino
     finally:

@@ -79,7 +79,8 @@ def make_plan(
     Returns:
         Plan: With each photo once; a link to another photo is one of its own.
     """
-    plan, places = Plan(), {}
+    plan = Plan()
+    places: dict[str, tuple[Path, Path]] = {}
     for path in given:
         try:
             for photo, place in _find_photos(path, out, plan):
@@ -89,7 +90,7 @@ def make_plan(
         except InputError as error:
             plan.refused.append(error)
     photos = {form for photo, _ in places.values() for form in forms_of(photo)}
-    taken = {}
+    taken: dict[Path, Path] = {}
     for photo, target in places.values():
         try:
             check_target(photo, target, taken, photos, force or resume)
@@ -110,9 +111,9 @@ def _find_photos(given: Path, out: Path, plan: Plan) -> Iterator[tuple[Path, Pat
     if not given.is_dir():
         yield given, Path(given.name)
         return
-    files = _walk(given, (out.resolve(),), plan)
+    walked = _walk(given, (out.resolve(),), plan)
     # Other systems' hidden files bear names of photos.
-    files = [path for path in natsorted(files, key=str) if path.name[0] != '.']
+    files = [path for path in natsorted(walked, key=str) if path.name[0] != '.']
     found = [path for path in files if _extension(path) in EXTENSIONS]
     missing = {kind for kind in {*map(_extension, found)} if not is_readable(kind)}
     found = [path for path in found if _extension(path) not in missing]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psutil
 import torch
-from torch import nn
 
 from ..benchmark.measuring import memory_of, resident
+from ..models import Restorer
 
 # Pixels a side of the piece on which memory is measured.
 MEASURED = 256
@@ -31,7 +31,7 @@ _PROCESS = Path('/proc/self')
 _NOT_TOLD = (OSError, AttributeError, LookupError, TypeError, ValueError)
 
 
-def bytes_per_pixel(restorer: nn.Module, device: torch.device, dtype: str) -> float:
+def bytes_per_pixel(restorer: Restorer, device: torch.device, dtype: str) -> float:
     """Memory that a network takes for each pixel it is given, measured.
 
     Args:
@@ -79,6 +79,7 @@ def free_memory(device: torch.device) -> float:
         started on this machine.
     """
     sharing = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    free: float
     if device.type == 'cuda':
         free, _ = torch.cuda.mem_get_info(device)
         # What PyTorch keeps for itself is free for us.

@@ -7,11 +7,14 @@ that the EXIF orientation, like all else beside the pixels, stays as it is.
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import tifffile
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+from tifffile import COMPRESSION
 
 from ..errors import InputError
 from ..orientation import as_shown, valid_orientation
@@ -123,7 +126,7 @@ def _open_eight_bit(
 ) -> Photo:
     # By its path, Pillow would turn some TIFFs twice.
     with Image.open(io.BytesIO(data), formats=formats_of(kind)) as image:
-        kind = 'JPEG' if image.format == 'MPO' else image.format
+        kind = 'JPEG' if image.format == 'MPO' else str(image.format)
         frames = getattr(image, 'n_frames', 1)
         if frames > 1 and image.format not in ('MPO', 'HEIF', 'TIFF'):
             raise _several(path, f'{frames} moving pictures')
@@ -144,7 +147,10 @@ def _open_eight_bit(
             remarks.append(f'its {name} colours become RGB')
         elif image.mode == '1':
             remarks.append('its black and white becomes grey')
-        if kind == 'TIFF' and len(image.getbands()) < image.tag_v2.get(_SAMPLES, 1):
+        samples = (
+            image.tag_v2.get(_SAMPLES, 1) if isinstance(image, TiffImageFile) else 1
+        )
+        if len(image.getbands()) < samples:
             remarks.append('its samples that are no colours are left out')
         if not keeps_profile and image.info.get('icc_profile'):
             remarks.append('its colour profile is left out')
@@ -166,8 +172,9 @@ def _open_deep_png(path: Path, data: bytes, pixels: np.ndarray) -> Photo:
     """Sixteen bits, which Pillow does not read in colour."""
     exif = Image.Exif()
     with Image.open(io.BytesIO(data), formats=('PNG',)) as image:
-        if getattr(image, 'n_frames', 1) > 1:
-            raise _several(path, f'{image.n_frames} moving pictures')
+        frames = getattr(image, 'n_frames', 1)
+        if frames > 1:
+            raise _several(path, f'{frames} moving pictures')
         image.load()  # the data may stand behind the pixels
         if data[25] == 0 and 'transparency' in image.info:
             raise InputError(
@@ -187,7 +194,7 @@ def _open_deep_tiff(path: Path, data: bytes, page: tifffile.TiffPage) -> Photo:
     """Sixteen bits, or numbers with a fraction."""
     orientation, grey = orientation_of(page), page.samplesperpixel == 1
     names = {1: 'raw', 5: 'tiff_lzw', 8: 'tiff_deflate', 32946: 'tiff_deflate'}
-    compression = names.get(int(page.compression), page.compression.name)
+    compression = names.get(int(page.compression)) or COMPRESSION(page.compression).name
     fraction = f'float{page.bitspersample}' if is_float(page) else None
     options, remarks = tiff_options(compression, 8 if fraction is None else 1)
     if fraction:
@@ -213,10 +220,11 @@ def _open_deep_tiff(path: Path, data: bytes, page: tifffile.TiffPage) -> Photo:
 def _open_deep_extra(path: Path, data: bytes, pixels: np.ndarray, kind: str) -> Photo:
     """HEIC of 10 or 12 bits, grey JPEG XL of 16, and camera raw."""
     if kind == 'RAW':
-        options = dict(compression='tiff_adobe_deflate')
+        options: dict[str, Any] = dict(compression='tiff_adobe_deflate')
         remarks = ['camera raw, developed to sRGB, becomes a TIFF of 16 bits']
         return Photo(path, pixels, None, kind, 1, False, options, False, remarks)
-    stored = read_deep(path, data, kind)
+    # Which it was read as.
+    stored = cast(np.ndarray, read_deep(path, data, kind))
     library(kind, path)
     with Image.open(io.BytesIO(data), formats=(kind,)) as image:
         frames = getattr(image, 'n_frames', 1)

@@ -17,6 +17,7 @@ from .tile_size import LEAST_TILE, choose_tile
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from mmengine.model import BaseModel
 
 # Type of an image → its white.
 WHITES = {'uint8': 255, 'uint16': 65535, 'float32': 1}
@@ -128,7 +129,10 @@ def restore(
 class _OfMMagic(nn.Module):
     """One of MMagic's models as a network for RGB images in [0, 1]."""
 
-    def __init__(self, model: nn.Module) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: 'BaseModel') -> None:
         super().__init__()
         self.model = model
         preprocessor = model.data_preprocessor
@@ -161,7 +165,12 @@ def _restore(
     chosen = tile
     if tile == 'auto':
         kept = _KEPT * image.nbytes
-        chosen = choose_tile(restorer, *image.shape[:2], overlap, dtype, kept)
+        height, width = image.shape[:2]
+        chosen = choose_tile(restorer, height, width, overlap, dtype, kept)
+    if isinstance(chosen, str):
+        raise ValueError(
+            f"tile must be a number of pixels, 'auto' or None, got {tile!r}"
+        )
     while True:
         try:
             return _restore_in_bands(image, restorer, chosen, overlap, dtype, progress)

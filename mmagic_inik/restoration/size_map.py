@@ -5,12 +5,13 @@ restored photograph, and without filtering.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..models import Restorer
+from ..models import INIKNet, InverseFilterHead, Restorer
 from ..options import DEFAULT_OVERLAP
 from .restoring import WHITES, restore
 
@@ -44,7 +45,7 @@ def expected_sizes(
     if image.dtype == np.uint8:
         # The same numbers in [0, 1], for a finer result.
         image = image * np.uint16(257)
-    sizes = SizeNetwork(restorer.generator)
+    sizes = SizeNetwork(cast(INIKNet, restorer.generator))
     mapping = Restorer(sizes, restorer.size_divisor, restorer.min_size).eval()
     shares = restore(image, mapping, tile, overlap, dtype, progress)
     shares = shares if shares.ndim == 2 else shares[..., 0]
@@ -55,10 +56,10 @@ class SizeNetwork(nn.Module):
     """A network's expected kernel sizes as an image, of which 1 is the largest size.
 
     Args:
-        network (nn.Module): Has a ``head`` like ``InverseFilterHead``.
+        network (INIKNet): Or another with a head like ``InverseFilterHead``.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: INIKNet) -> None:
         super().__init__()
         self.network = network
         self.sizes = [atom.shape[-1] for atom in network.head.atom_bank()]
@@ -71,10 +72,10 @@ class SizeNetwork(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] → the same, all three channels alike."""
 
-        def end_early(head: nn.Module, inputs: tuple) -> None:
+        def end_early(head: InverseFilterHead, inputs: tuple) -> None:
             # Others filter at coarser scales first.
             if inputs[0].shape[-2:] == image.shape[-2:]:
-                mu, _ = head.predict_weights(*inputs[1:3])
+                mu, _ = head.predict_weights(inputs[1], inputs[2])
                 raise _WeightsReachedError(mu)
 
         handle = self.network.head.register_forward_pre_hook(end_early)

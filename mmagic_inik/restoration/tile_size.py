@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from ..models import Restorer
 from .memory import MEASURED, bytes_per_pixel, free_memory
 
 # Pixels a side. The largest keeps every tensor below 2³¹ numbers.
@@ -21,7 +22,7 @@ _measured: WeakKeyDictionary[nn.Module, dict] = WeakKeyDictionary()
 
 
 def choose_tile(
-    restorer: nn.Module,
+    restorer: Restorer,
     height: int,
     width: int,
     overlap: int,

@@ -17,7 +17,7 @@ from ..models.prediction import Predicting
 # Pixels a side of the image on which layers are timed.
 _TIMED = 128
 # Share of its time after which each call of a network's layers begins.
-_timetables: WeakKeyDictionary[nn.Module, list[float]] = WeakKeyDictionary()
+_timetables: WeakKeyDictionary[Predicting, list[float]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -78,7 +78,7 @@ class _Progress:
             self._piece = 1 / -(-self._pixels // (height * width))
         self._calls = 0
 
-    def begin_layer(self, *_) -> None:
+    def begin_layer(self, *_: object) -> None:
         call = min(self._calls, len(self._timetable) - 1)
         self._calls += 1
         self._tell(self._before + self._piece * self._timetable[call])

@@ -114,28 +114,28 @@ def weight_maps(
     Returns:
         Figure: A grid with one colour bar; axes in pixels of ``maps``.
     """
-    maps = as_array(maps)
-    extent = pixel_extent(*maps.shape[1:])
-    height, width = maps.shape[1:]
-    maps = [reduce_image(plane, max_side) for plane in maps]
-    rows = -(-len(maps) // 5)
-    columns = -(-len(maps) // rows)
+    planes = as_array(maps)
+    height, width = planes.shape[1:]
+    extent = pixel_extent(height, width)
+    images = [reduce_image(plane, max_side) for plane in planes]
+    rows = -(-len(images) // 5)
+    columns = -(-len(images) // rows)
     figure = Figure(
         figsize=(3.2 * columns + 1.2, (3.2 * height / width + 0.3) * rows + 0.8),
         layout='constrained',
     )
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    limit = max(float(np.abs(plane).max()) for plane in maps)
+    limit = max(float(np.abs(plane).max()) for plane in images)
     scale = (
         dict(cmap='PuOr', vmin=-limit, vmax=limit)
         if diverging
         else dict(
-            cmap='cividis', vmin=min(float(plane.min()) for plane in maps), vmax=limit
+            cmap='cividis', vmin=min(float(plane.min()) for plane in images), vmax=limit
         )
     )
-    for axis in axes.flat[len(maps) :]:
+    for axis in axes.flat[len(images) :]:
         axis.set_axis_off()
-    for axis, values, label in zip(axes.flat, maps, labels, strict=False):
+    for axis, values, label in zip(axes.flat, images, labels, strict=False):
         shown = axis.imshow(values, extent=extent, **scale)
         axis.set_title(label)
     label_pixels(axes[-1, 0])

@@ -68,6 +68,6 @@ def gallery(cases: Sequence[Case], side: int = 128) -> Figure:
     parts = figure.subfigures(len(cases), 1, squeeze=False, height_ratios=heights)
     for part, case in zip(parts[:, 0], cases, strict=True):
         part.suptitle(case.heading, parse_math=False)
-        detail = most_different(*case.images[:2], side)
+        detail = most_different(case.images[0], case.images[1], side)
         draw_versions(part, case.images, case.titles, detail)
     return figure

@@ -11,12 +11,15 @@ terms are weighted by ``mixing[o, r, c, n]``; a residual adds a delta where o = 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from ..models.inverse_filter_head import InverseFilterHead
 
 
 class Prediction(NamedTuple):
@@ -58,25 +61,27 @@ class HeadWatch:
     the first image.
 
     Args:
-        head (nn.Module): Called with (image, size feature, shape feature), has
+        head (InverseFilterHead): Called with (image, size feature, shape feature), has
             ``predict_weights`` and ``atom_bank``: see ``InverseFilterHead``.
     """
 
-    def __init__(self, head: nn.Module) -> None:
+    def __init__(self, head: 'InverseFilterHead') -> None:
         self._pixels = 0
-        self._prediction = None
+        self._prediction: Prediction | None = None
         self._handle = head.register_forward_pre_hook(self._note)
 
     @torch.no_grad()
-    def _note(self, head: nn.Module, inputs: tuple) -> None:
+    def _note(self, head: 'InverseFilterHead', inputs: tuple) -> None:
         image, *features = inputs[:3]
         if image[0].numel() <= self._pixels:
             return
         self._pixels = image[0].numel()
-        weights = head.predict_weights(*(feature[:1] for feature in features))
+        size_feature, shape_feature = (feature[:1] for feature in features)
+        mu, omega = head.predict_weights(size_feature, shape_feature)
         mixing = getattr(head, 'mixing', None)
         self._prediction = Prediction(
-            *(_plain(weight[0]) for weight in weights),
+            _plain(mu[0]),
+            _plain(omega[0]),
             [_plain(atom) for atom in head.atom_bank()],
             None if mixing is None else _plain(mixing),
             getattr(head, 'residual', False),
@@ -98,8 +103,8 @@ class HeadWatch:
         self._handle.remove()
         if self._prediction is None:
             raise RuntimeError('the network did not call its head')
-        mu, omega, *rest = self._prediction
-        return Prediction(mu[:, :height, :width], omega[:, :height, :width], *rest)
+        mu, omega = (w[:, :height, :width] for w in self._prediction[:2])
+        return self._prediction._replace(mu=mu, omega=omega)
 
 
 def has_weight_maps(network: nn.Module) -> bool:
@@ -188,7 +193,7 @@ def extreme_places(sizes: Tensor, margin: int) -> list[tuple[int, int]]:
     top, left = (margin if side > 2 * margin else 0 for side in sizes.shape)
     inner = sizes[top : sizes.shape[0] - top, left : sizes.shape[1] - left]
     flat = (inner.argmax().item(), inner.argmin().item())
-    rows_columns = (np.unravel_index(place, inner.shape) for place in flat)
+    rows_columns = (np.unravel_index(int(place), inner.shape) for place in flat)
     return [(int(x) + left, int(y) + top) for y, x in rows_columns]
 
 

@@ -44,6 +44,8 @@ class AIFNet(BaseModule):
         torch.Size([1, 3, 5, 7])
     """
 
+    levels: Tensor
+
     def __init__(self, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.defocus = DefocusMapNet()
@@ -106,6 +108,8 @@ class AIFNet(BaseModule):
 class DefocusMapNet(nn.Module):
     """VGG-19's convolutions, a decoder and five heads at its stages."""
 
+    means: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.encoder = nn.ModuleList()
@@ -148,7 +152,7 @@ class DefocusMapNet(nn.Module):
         x, skips = 255 * image.flip(1) - self.means.to(image), []
         for depth, stage in enumerate(self.encoder):
             x = F.max_pool2d(x, 2) if depth else x
-            for conv in stage:
+            for conv in stage.children():
                 x = F.relu(conv(x), inplace=True)
             skips.append(x)
         stages = [skips.pop()]
@@ -199,11 +203,11 @@ class DeblurNet(nn.Module):
         for down, level in zip(self.downs, self.encoder, strict=True):
             x = _lrelu(down(x))
             skips.append(x)
-            for conv in level:
+            for conv in level.children():
                 x = _lrelu(conv(x))
         for merge, level in zip(self.merges, self.decoder, strict=True):
             x = doubled(_lrelu(merge(torch.cat([x, skips.pop()], 1))))
-            for conv in level:
+            for conv in level.children():
                 x = _lrelu(conv(x))
         return self.out(x).sigmoid()
 
@@ -289,4 +293,5 @@ def _init(conv: nn.Conv2d, sigmoid: bool) -> None:
         nn.init.xavier_uniform_(conv.weight)
     else:
         nn.init.kaiming_normal_(conv.weight)
-    nn.init.zeros_(conv.bias)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)

@@ -296,7 +296,9 @@ class _Block(nn.Module):
         return x + self.conv2(y if self.module is None else self.module(y))
 
 
-def _stage(channels: int, blocks: int, dilations: tuple[int, int, int]):
+def _stage(
+    channels: int, blocks: int, dilations: tuple[int, int, int]
+) -> nn.Sequential:
     plain = (_Block(channels) for _ in range(blocks - 1))
     return nn.Sequential(*plain, _Block(channels, dilations))
 

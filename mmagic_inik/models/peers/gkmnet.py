@@ -166,7 +166,7 @@ class GKMNet(BaseModule):
             self.bank(image) * part.index_select(1, self.bank.weights)
             for image, part in zip(padded, maps.chunk(2, 1), strict=True)
         ]
-        weight, bias = (p.to(maps.dtype) for p in (self.fuse.weight, self.fuse.bias))
+        weight, bias = (p.to(maps.dtype) for p in self.fuse.parameters())
         return F.conv2d(torch.cat(weighted, 1), weight, bias)
 
 
@@ -176,6 +176,10 @@ class GaussianBank(nn.Module):
     Args:
         name (str): In :data:`BANKS`.
     """
+
+    order: Tensor
+    weights: Tensor
+    taps: Tensor
 
     def __init__(self, name: str) -> None:
         super().__init__()

@@ -19,6 +19,9 @@ all 15232 maps of a photo of 1680 × 1120 would be 1.8 GB, those of one iteratio
 0.1 GB.
 """
 
+from collections.abc import Iterable
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -98,10 +101,10 @@ class IFAN(BaseModule):
         levels = self.encoder(padded)
         z = levels.pop()
         last = self.predictor[-1]
+        weight, bias = (last.get_parameter(name) for name in ('weight', 'bias'))
         for i in range(_ITERATIONS):
             a, b, beta = (
-                F.conv2d(features, last.weight[rows], last.bias[rows])
-                for rows in self._rows(i)
+                F.conv2d(features, weight[rows], bias[rows]) for rows in self._rows(i)
             )
             z = filter_once(z, a, b, beta)
         return self.reconstruct(padded, z, levels)[..., :height, :width]
@@ -138,7 +141,7 @@ class IFAN(BaseModule):
         e = self.filter_encoder(image)[-1]
         d = self.disparity_encoder(self.disparity_estimator(e))
         fused = self.fusion(torch.cat([e, d], 1))
-        for layer in self.predictor[:-1]:
+        for layer in [*self.predictor][:-1]:
             fused = layer(fused)
         return fused
 
@@ -256,10 +259,14 @@ def filter_once(
     # (B, C, 3, H, W)
     a, q = (w.unflatten(1, (-1, _TAPS)) for w in (a, q))
     padded = F.pad(z, (0, 0, 1, 1), 'replicate')
-    v = sum(a[:, :, t] * padded[..., t : t + height, :] for t in range(_TAPS))
+    v = _sum(a[:, :, t] * padded[..., t : t + height, :] for t in range(_TAPS))
     padded = F.pad(v, (1, 1, 0, 0), 'replicate')
-    h = sum(q[:, :, t] * padded[..., t : t + width] for t in range(_TAPS)) + beta
+    h = _sum(q[:, :, t] * padded[..., t : t + width] for t in range(_TAPS)) + beta
     return F.leaky_relu(h, _SLOPE) if activate else h
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    return reduce(torch.add, terms)
 
 
 def num_filters(channels: int, iterations: int) -> int:
@@ -277,7 +284,8 @@ def init_xavier(network: nn.Module, gain: float = 1.0) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(module.weight, gain)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 class Residuals(nn.Module):
@@ -325,7 +333,7 @@ class _Encoder(nn.Module):
         )
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        features = []
+        features: list[Tensor] = []
         for level in self.levels:
             features.append(level(features[-1] if features else image))
         return features

@@ -1,5 +1,7 @@
 """What trains IFAN's filters and disparity, beside the restored image."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmagic.registry import MODELS
@@ -8,7 +10,7 @@ from torch import Tensor, nn
 
 from ..padding import extend_sides
 from ..restorer import MultiScaleRestorer
-from .ifan import IFANReblurNet
+from .ifan import IFAN, IFANReblurNet
 from .training import views_of
 
 # Of filters and disparity, to the image.
@@ -43,12 +45,14 @@ class IFANRestorer(MultiScaleRestorer):
         InputError: In training, if the data has no views and needs them.
     """
 
+    generator: IFAN
+
     def __init__(
         self,
         generator: dict | nn.Module,
         reblur_weight: float = 1.0,
         disparity_weight: float = 0.0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(generator, **kwargs)
         if min(reblur_weight, disparity_weight) < 0:
@@ -61,7 +65,7 @@ class IFANRestorer(MultiScaleRestorer):
         self.reblurring = IFANReblurNet(form=self.generator.form)
 
     def forward_train(
-        self, inputs: Tensor, data_samples: DataSample, **kwargs
+        self, inputs: Tensor, data_samples: DataSample, **kwargs: Any
     ) -> dict[str, Tensor]:
         """Named losses of a batch.
 

@@ -20,6 +20,8 @@ that no flow is a shift of up to half a pixel; here there is one. Its flow netwo
 PWC-Net, is replaced by torchvision's RAFT.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmagic.models.utils import flow_warp
@@ -68,7 +70,7 @@ class JDRLRestorer(MultiScaleRestorer):
         warm_up: int = 0,
         reblurring_first: int = 0,
         reblur_weight: float = 0.5,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if min(warm_up, reblurring_first, reblur_weight) < 0:
@@ -83,7 +85,7 @@ class JDRLRestorer(MultiScaleRestorer):
         self.reblur_weight = reblur_weight
 
     def forward_train(
-        self, inputs: Tensor, data_samples: DataSample, **kwargs
+        self, inputs: Tensor, data_samples: DataSample, **kwargs: Any
     ) -> dict[str, Tensor]:
         """Named losses of a batch.
 
@@ -113,12 +115,12 @@ class JDRLRestorer(MultiScaleRestorer):
         )
 
     def _both_ways(self, restored: Tensor, sharp: Tensor) -> Tensor:
-        total = 0
+        losses = []
         for image, moved in ((restored, sharp), (sharp, restored)):
             flow = self._flow(image, moved)
             mask = usual_flow(flow)
-            total = total + self.loss(mask * image, mask * warp(moved, flow))
-        return total
+            losses.append(self.loss(mask * image, mask * warp(moved, flow)))
+        return losses[0] + losses[1]
 
     @torch.no_grad()
     def _flow(self, a: Tensor, b: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ class KPAC(BaseModule):
         # Inside, colours are in [−1, 1].
         x, skips = 2 * padded - 1, []
         for level in self.encoder:
-            for conv in level:
+            for conv in level.children():
                 x = _lrelu(conv(x))
             skips.append(x)
         features = [skips.pop()]

@@ -65,4 +65,5 @@ def init_as_keras(network: nn.Module) -> None:
                 nn.init.xavier_uniform_(module.weight)
             else:
                 nn.init.kaiming_normal_(module.weight)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -132,7 +132,7 @@ class _CAB(nn.Module):
 
     def _body_in_bands(self, x: Tensor) -> Tensor:
         height = x.shape[2]
-        out = None
+        out: Tensor | None = None
         for start in range(0, height, _BAND_ROWS):
             end = min(start + _BAND_ROWS, height)
             # The two convolutions see two rows further.
@@ -143,7 +143,7 @@ class _CAB(nn.Module):
             out = band.new_empty(x.shape) if out is None else out
             # What the band's own padding has touched is within these two rows.
             out[:, :, start:end] = band[:, :, start - first : end - first]
-        return out
+        return x if out is None else out
 
 
 class _Encoder(nn.Module):
@@ -173,7 +173,7 @@ class _Encoder(nn.Module):
                 # Of even sides, bilinear interpolation is the mean of 2 × 2.
                 x = self.downs[level - 1](F.avg_pool2d(x, 2))
             x = blocks(x)
-            if encoded is not None:
+            if encoded is not None and decoded is not None:
                 x += self.from_encoder[level](encoded[level])
                 x += self.from_decoder[level](decoded[level])
             outputs.append(x)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..base_module import BaseModule
 from ..duplex_conv_lstm import resize
-from ..layers import ReflectConv2d, ResBlock
+from ..layers import PointConv2d, ReflectConv2d, ResBlock
 from ..padding import extend_sides
 
 STATISTICS = ('batch', 'running')
@@ -160,7 +160,7 @@ class RecursiveBlur(nn.Module):
         # Of both ends and of the centre, per atom and colour.
         self.logits = nn.Parameter(torch.rand(num_atoms, 3, 2))
         # (C_out, k, C): it also mixes the colours of the atoms.
-        start = nn.Conv2d(3 * (num_atoms + 1), 3, 1)
+        start = PointConv2d(3 * (num_atoms + 1), 3)
         self.mixing = nn.Parameter(start.weight.detach().view(3, num_atoms + 1, 3))
         self.bias = nn.Parameter(start.bias.detach())
 

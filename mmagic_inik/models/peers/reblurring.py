@@ -48,7 +48,8 @@ class ReblurNet(BaseModule):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.xavier_normal_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, restored: Tensor, blurred: Tensor) -> Tensor:
         """Blur an image as another one is.

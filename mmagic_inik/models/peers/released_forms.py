@@ -270,9 +270,11 @@ FORMS = {
         'mdp_dpdd',
         'conv2d_48/conv2d_48/kernel:0',
         _MDP,
-        {'encoder.0.0.weight': (1,)}
-        | {f'{out}.weight': (0,) for out in _MDP_OUTS}
-        | {f'{out}.bias': (0,) for out in _MDP_OUTS},
+        {
+            'encoder.0.0.weight': (1,),
+            **{f'{out}.weight': (0,) for out in _MDP_OUTS},
+            **{f'{out}.bias': (0,) for out in _MDP_OUTS},
+        },
     ),
     'DRBNet': ReleasedForm(
         'DRBNet', 'drbnet_dpdd', 'upconv1_kernel.0.0.weight', _DRBNET

@@ -1,5 +1,7 @@
 """What trains a peer by more than its restored images."""
 
+from typing import TYPE_CHECKING, Any
+
 import torch.nn.functional as F
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
@@ -7,15 +9,21 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from ..restorer import MultiScaleRestorer
-from .mdp import VIEWS
+from .mdp import MDP, VIEWS
+from .nrknet import NRKNet
+
+if TYPE_CHECKING:
+    from mmagic.models.data_preprocessors import DataPreprocessor
 
 
-def views_of(data_samples: DataSample, preprocessor: nn.Module) -> list[Tensor]:
+def views_of(
+    data_samples: DataSample, preprocessor: 'DataPreprocessor'
+) -> list[Tensor]:
     """Left and right view of a batch, scaled as the preprocessor scales photos.
 
     Args:
         data_samples (DataSample): With ``left`` and ``right``, RGB as pairs are loaded.
-        preprocessor (nn.Module): MMagic's ``DataPreprocessor``.
+        preprocessor (DataPreprocessor): MMagic's.
 
     Returns:
         list[Tensor]: (B, 3, H, W) each.
@@ -68,6 +76,8 @@ class DualPixelRestorer(MultiScaleRestorer):
         InputError: In training, if the data has no views.
     """
 
+    generator: MDP
+
     NAMES = ('sharp', 'views', 'mean', 'disparity')
 
     def __init__(
@@ -75,7 +85,7 @@ class DualPixelRestorer(MultiScaleRestorer):
         generator: dict | nn.Module,
         loss_weights: dict[str, float],
         blurred_as_sharp: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(generator, loss=nn.Identity(), **kwargs)
         if set(loss_weights) != set(self.NAMES):
@@ -86,7 +96,7 @@ class DualPixelRestorer(MultiScaleRestorer):
         self.blurred_as_sharp = blurred_as_sharp
 
     def forward_train(
-        self, inputs: Tensor, data_samples: DataSample, **kwargs
+        self, inputs: Tensor, data_samples: DataSample, **kwargs: Any
     ) -> dict[str, Tensor]:
         """Named losses of a batch.
 
@@ -132,11 +142,13 @@ class ReblurringRestorer(MultiScaleRestorer):
         ValueError: If ``reblur_weight`` is negative.
     """
 
+    generator: NRKNet
+
     def __init__(
         self,
         reblur_weight: float,
         scale_weights: tuple[float, float, float] = (0.75, 0.5, 0.25),
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if reblur_weight < 0:
@@ -145,7 +157,7 @@ class ReblurringRestorer(MultiScaleRestorer):
         self.scale_weights = scale_weights
 
     def forward_train(
-        self, inputs: Tensor, data_samples: DataSample, **kwargs
+        self, inputs: Tensor, data_samples: DataSample, **kwargs: Any
     ) -> dict[str, Tensor]:
         """Named losses of a batch.
 

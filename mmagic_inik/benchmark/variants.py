@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 from mmagic.registry import MODELS
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from ..command import CONFIGS
 from ..engine import spread_data_options
+from ..engine.path_action import PathAction
 from ..errors import InputError
 
 DEMO = CONFIGS / 'iniknet_demo.py'
@@ -136,7 +137,8 @@ def variant(
     # The user's options win.
     common = [f'randomness.seed={seed}', *schedule(config, iterations), *options]
     parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    # As train.py, which is given them too, reads them.
+    parser.add_argument('--cfg-options', nargs='+', action=PathAction)
     read = parser.parse_args(['--cfg-options', *common, *own]).cfg_options
     try:
         config.merge_from_dict(spread_data_options(config, read))

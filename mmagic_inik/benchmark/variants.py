@@ -91,9 +91,10 @@ def variants(
     for one in given:
         if len(one) < 2:
             raise InputError(f'--variant takes NAME CONFIG [KEY=VALUE ...], got {one}')
-        found.append(variant(*one[:2], one[2:], out, iterations, seed, options))
+        name, path, *own = one
+        found.append(variant(name, path, own, out, iterations, seed, options))
         if found[-1].folder in [other.folder for other in found[:-1]]:
-            raise InputError(f'--variant has the name {one[0]} twice; rename one')
+            raise InputError(f'--variant has the name {name} twice; rename one')
     budgets = {v.name: v.config.train_cfg.max_iters for v in found}
     if len(set(budgets.values())) > 1:
         raise InputError(

@@ -24,9 +24,10 @@ def sentences_of(tool: str, *others: type[Exception]) -> Iterator[None]:
     Raises:
         SystemExit: In place of these errors; the exit status is 1.
     """
+    mistakes: tuple[type[Exception], ...] = (InputError, *others)
     try:
         yield
-    except (InputError, *others) as error:
+    except mistakes as error:
         sys.exit(f'{tool}: {error}')
 
 

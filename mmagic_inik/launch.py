@@ -12,11 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from .patches import keep_paths_whole
 from .quiet import leave_out_known_warnings
-
-# run_ablations.py takes it from here.
-__all__ = ['check_device', 'find_modules_of', 'keep_paths_whole', 'run_tool']
 
 _NOT_DATA_ALONE = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 _CONFIGS = ('.py', '.yml', '.yaml', '.json')

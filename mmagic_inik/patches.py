@@ -7,7 +7,6 @@ offer is used elsewhere: schemes of checkpoints and a subclass of ``DictAction``
 """
 
 import functools
-from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
@@ -146,32 +145,3 @@ def add_inferencer(api: ModuleType) -> None:
             construct(self, task, config, *args, **kwargs)
 
     api.Inferencers.__init__ = construct_or_ours
-
-
-def keep_paths_whole() -> None:
-    """Let every ``DictAction`` parse as :class:`~.engine.path_action.PathAction` does.
-
-    For parsers that were not given that one.
-
-    Raises:
-        ImportError: If it is not MMEngine 0.10.
-    """
-    _check_version('mmengine', 'DictAction')
-    from mmengine.config import DictAction
-
-    from .engine.path_action import apart
-
-    call = DictAction.__call__
-
-    def call_with_paths(
-        self: DictAction,
-        parser: ArgumentParser,
-        namespace: Namespace,
-        values: Sequence[str],
-        option_string: str | None = None,
-    ) -> None:
-        plain, whole = apart(values)
-        call(self, parser, namespace, plain, option_string)
-        getattr(namespace, self.dest).update(whole)
-
-    DictAction.__call__ = call_with_paths

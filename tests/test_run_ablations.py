@@ -237,6 +237,20 @@ def test_default_variants_can_be_built_and_differ(tmp_path):
     assert counts['INIKNet'] - counts['Delta, plain sum'] == 3 * 5 * 3 * 4 + 3
 
 
+def test_options_are_read_as_training_reads_them(tmp_path):
+    folder = tmp_path / 'my photos, 2024'
+    folder.mkdir()
+    own = [f'data_root={folder}', 'layout.input_key=(.+)']
+    given = [('a', str(ROOT / 'configs/iniknet_folders.py'), *own)]
+    (alone,) = variants(given, tmp_path)
+    given[0] = given[0][:2]
+    (common,) = variants(given, tmp_path, options=own)
+    for config in (alone.config, common.config):
+        dataset = config.train_dataloader.dataset
+        assert dataset.data_root == str(folder)
+        assert dataset.layout.input_key == '(.+)'
+
+
 def test_schedule_shrinks_in_proportion():
     demo = Config.fromfile(DEMO)
     assert schedule(demo, None) == []

@@ -18,7 +18,6 @@ from mmengine.registry import init_default_scope
 from mmagic_inik.benchmark.ablations import compare_variants, wanted_scores
 from mmagic_inik.benchmark.variants import variants
 from mmagic_inik.command_line import sentences_of
-from mmagic_inik.launch import keep_paths_whole
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -60,8 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_arguments(arguments)
     MMLogger.get_instance('run_ablations', log_level='ERROR')
     init_default_scope('mmagic')
-    # Options are read here as train.py reads them.
-    keep_paths_whole()
     with sentences_of('run_ablations'):
         scores = wanted_scores(args.lpips_weights)
         todo = variants(args.variant, args.out, args.iters, args.seed, args.cfg_options)

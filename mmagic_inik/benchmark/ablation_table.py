@@ -31,8 +31,8 @@ def ablation_table(results: Sequence[dict[str, Any]], scores: Sequence[str]) -> 
             [r['name'], f'{r["parameters"]:,}', *cells]
             + [f'{r["seconds_per_iteration"]:.3f}']
         )
-    cells = ([cell.replace('|', r'\|') for cell in line] for line in lines)
-    text = ''.join(f'| {" | ".join(line)} |\n' for line in cells) + '\n'
+    escaped = ([cell.replace('|', r'\|') for cell in line] for line in lines)
+    text = ''.join(f'| {" | ".join(line)} |\n' for line in escaped) + '\n'
     for r in results:
         text += f'- {r["name"]}: {" ".join([r["config"], *r["options"]])}\n'
     names: dict[str, list[str]] = {}

@@ -109,7 +109,7 @@ def result_of(one: Variant, scores: dict[str, str]) -> dict[str, Any]:
         options=wanted,
     )
     # Every iteration's, those before a kill too.
-    times = load_checkpoint_file(last, 'cpu')['message_hub']['log_scalars']
+    times = load_checkpoint_file(str(last), 'cpu')['message_hub']['log_scalars']
     measured = json.loads(metrics.read_text())
     result = dict(
         name=one.name,

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch.utils.data import DataLoader
+
 from ..errors import InputError
 from ..launch import check_device
 from .contenders import build_contender, untouched_input
@@ -62,8 +64,9 @@ def benchmark_quality(
         *(build_contender(*given, clip=clip) for given in models),
     ]
     for data in opened:
+        loader = DataLoader(data.dataset)
         for model in contenders:
-            data.metric.prepare(model.module, data)
+            data.metric.prepare(model.module, loader)
     out.mkdir(parents=True, exist_ok=True)
     records = ImageRecords(out / 'per_image.csv')
     scored = Scored(contenders, opened, records, device)

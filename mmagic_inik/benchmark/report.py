@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import mmagic
-import skimage
 import torch
 
 from ..evaluation.image_quality import finite_mean
@@ -25,7 +24,8 @@ def origin() -> str:
     """
     return (
         f'torch {torch.__version__}, MMagic {mmagic.__version__}, scikit-image '
-        f'{skimage.__version__}, lpips {version("lpips")}; commit {describe_commit()}'
+        f'{version("scikit-image")}, lpips {version("lpips")}; commit '
+        f'{describe_commit()}'
     )
 
 

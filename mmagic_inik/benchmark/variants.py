@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 from mmagic.registry import MODELS
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from ..command import CONFIGS
 from ..engine import spread_data_options
+from ..engine.path_action import PathAction
 from ..errors import InputError
 
 DEMO = CONFIGS / 'iniknet_demo.py'
@@ -90,9 +91,10 @@ def variants(
     for one in given:
         if len(one) < 2:
             raise InputError(f'--variant takes NAME CONFIG [KEY=VALUE ...], got {one}')
-        found.append(variant(*one[:2], one[2:], out, iterations, seed, options))
+        name, path, *own = one
+        found.append(variant(name, path, own, out, iterations, seed, options))
         if found[-1].folder in [other.folder for other in found[:-1]]:
-            raise InputError(f'--variant has the name {one[0]} twice; rename one')
+            raise InputError(f'--variant has the name {name} twice; rename one')
     budgets = {v.name: v.config.train_cfg.max_iters for v in found}
     if len(set(budgets.values())) > 1:
         raise InputError(
@@ -136,7 +138,8 @@ def variant(
     # The user's options win.
     common = [f'randomness.seed={seed}', *schedule(config, iterations), *options]
     parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    # As train.py, which is given them too, reads them.
+    parser.add_argument('--cfg-options', nargs='+', action=PathAction)
     read = parser.parse_args(['--cfg-options', *common, *own]).cfg_options
     try:
         config.merge_from_dict(spread_data_options(config, read))

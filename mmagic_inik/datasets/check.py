@@ -74,7 +74,8 @@ def find_splits(
     Raises:
         InputError: If there is none.
     """
-    found, errors = {}, []
+    found: dict[str, tuple[Layout, list[Pair], list[str]]] = {}
+    errors: list[InputError] = []
     for name in SPLITS if split == 'all' else (split,):
         try:
             layout, place = find_layout(root, name, layouts)
@@ -128,15 +129,16 @@ def describe_split(split: str, layout: Layout, checked: Sequence[Checked]) -> li
         f'  files: {_counted(photo.kind for photo in photos)}',
     ]
     scored = sorted(
-        (p for p in good if p.psnr is not None and np.isfinite(p.psnr)),
-        key=lambda pair: pair.psnr,
+        (
+            (pair.psnr, pair.paths[0].name)
+            for pair in good
+            if pair.psnr is not None and np.isfinite(pair.psnr)
+        ),
+        key=lambda of_pair: of_pair[0],
     )
     if scored:
-        mean = np.mean([pair.psnr for pair in scored])
-        least, most = (
-            f'{pair.psnr:.2f} ({pair.paths[0].name})'
-            for pair in (scored[0], scored[-1])
-        )
+        mean = np.mean([psnr for psnr, _ in scored])
+        least, most = (f'{psnr:.2f} ({name})' for psnr, name in (scored[0], scored[-1]))
         lines.append(
             f'  PSNR of input against target in dB: mean {mean:.2f}, least {least}, '
             f'most {most}'
@@ -156,7 +158,7 @@ def draw_sheet(checked: Sequence[Checked], count: int, title: str, sheet: Path) 
     Returns:
         int: How many were drawn.
     """
-    from ..visualization import contact_sheet
+    from ..visualization.contact_sheet import contact_sheet
 
     at = np.unique(np.linspace(0, len(checked) - 1, count).round().astype(int))
     images, titles = [], []

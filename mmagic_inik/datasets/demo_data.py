@@ -123,7 +123,8 @@ def make_demo_data(folder: Path) -> None:
             for view in range(VIEWS if split == 'train' else 1):
                 seen = depth
                 if seen is None:
-                    seen = procedural_depth(*sharp.shape[:2], random)
+                    height, width = sharp.shape[:2]
+                    seen = procedural_depth(height, width, random)
                 radius = radius_map(seen, focus=random.uniform(0, 0.2))
                 stem = f'{name}_{view}' if split == 'train' else name
                 blurred = blur(sharp, radius)

@@ -46,7 +46,7 @@ def render_pairs(
     SyntheticDefocus(**options)
     dataset = SharpPhotoDataset(
         str(photos),
-        depth and str(depth),
+        None if depth is None else str(depth),
         seed=None,
         pipeline=[
             dict(type='LoadSharpPhoto', depth_unit=depth_unit),

@@ -41,6 +41,7 @@ def read_released(source: str) -> tuple[str, dict[str, Any]]:
     Raises:
         InputError: If the file cannot be used, or is of no network known here.
     """
+    released: dict[str, Any]
     if Path(source).suffix in KERAS:
         released = read_keras(Path(source))
     elif Path(source).suffix == '.npz':

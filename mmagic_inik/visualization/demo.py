@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmagic.evaluation.metrics.psnr import psnr
+from mmengine.model import BaseModel
 from skimage import data
 
 from ..photos import read_photo
@@ -39,11 +40,11 @@ def draw_real_photo(folder: Path) -> Path:
 
 
 @torch.no_grad()
-def draw_test_photos(model: torch.nn.Module, pairs: Path, folder: Path) -> None:
+def draw_test_photos(model: BaseModel, pairs: Path, folder: Path) -> None:
     """Write a comparison, the μ maps and the ω maps of every test photo, and the atoms.
 
     Args:
-        model (nn.Module): Trained ``MultiScaleRestorer``.
+        model (BaseModel): Trained ``MultiScaleRestorer``.
         pairs (Path): Folder with ``input`` and ``target``.
         folder (Path): Where to write.
     """

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmagic.structures import DataSample
+from mmengine.model import BaseModel
 from natsort import natsorted
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..benchmark.contenders import build_contender
 from ..errors import InputError
@@ -88,7 +89,7 @@ def find_photos(given: Sequence[Path]) -> dict[str, Path]:
     Raises:
         InputError: If there is none, one is missing, or two would bear one name.
     """
-    photos = {}
+    photos: dict[str, Path] = {}
     for path in given:
         if not path.exists():
             raise InputError(
@@ -136,12 +137,12 @@ def check_places(places: Sequence[tuple[int, int]], path: Path) -> None:
 
 @torch.no_grad()
 def restore_and_predict(
-    model: nn.Module, photo: np.ndarray, device: str
+    model: BaseModel, photo: np.ndarray, device: str
 ) -> tuple[np.ndarray, Prediction | None]:
     """Restore a photograph as tools/test.py does, and keep the predicted weights.
 
     Args:
-        model (nn.Module): MMagic model on ``device``.
+        model (BaseModel): MMagic model on ``device``.
         photo (np.ndarray): (H, W, 3), RGB in [0, 255].
         device (str): As torch names it.
 

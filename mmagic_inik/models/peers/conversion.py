@@ -8,6 +8,7 @@ the same network on RGB images.
 import codecs
 import pickle
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import IO
 from zipfile import BadZipFile, ZipFile
@@ -106,11 +107,11 @@ def convert_peer(
     return converted
 
 
-def recognise(released: dict[str, Tensor]) -> str | None:
+def recognise(released: Container[str]) -> str | None:
     """Which network a published state dict is of.
 
     Args:
-        released (dict[str, Tensor]): As of :func:`unwrapped`.
+        released (Container[str]): Names of its tensors, as of :func:`unwrapped`.
 
     Returns:
         str | None: Its name in ``FORMS``; None: none of these.

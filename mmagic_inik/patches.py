@@ -67,14 +67,15 @@ def let_options_reach_data_sets(config: ModuleType) -> None:
         ImportError: If it is not MMEngine 0.10.
     """
     _check_version('mmengine', 'the options of configs')
-    from .data_variables import spread_in_scope
-
     merge = config.Config.merge_from_dict
 
     @functools.wraps(merge)
     def merge_from_dict(
         self: 'Config', options: dict, *args: object, **kwargs: object
     ) -> None:
+        # Not before: where it is what imports mmengine, it has no names yet.
+        from .data_variables import spread_in_scope
+
         return merge(self, spread_in_scope(self, options), *args, **kwargs)
 
     config.Config.merge_from_dict = merge_from_dict

@@ -378,7 +378,8 @@ def test_gains_on_held_out_scenes(tmp_path, monkeypatch, capsys):
     assert head[-2:] == ['all blurred (2)', 'in focus (1)']
     # The one photo that is kept from training, in focus.
     camera = Config.fromfile(config).val_dataloader.dataset.pipeline[1].to_dict()
-    camera |= dict(type='SyntheticDefocus', crop_size=256, seed=8, in_focus=1)
+    camera |= dict(type='SyntheticDefocus', crop_size=256, seed=8)
+    camera |= dict(in_focus=1, soft_in_focus=0)
     scene = TRANSFORMS.build(camera)(dict(gt=data.coffee(), sample_idx=0))
     image, target = (scene[key] / np.float32(255) for key in ('img', 'gt'))
     after = restore(image, load_restorer())
@@ -390,7 +391,7 @@ def test_gains_on_held_out_scenes(tmp_path, monkeypatch, capsys):
     *_, line = capsys.readouterr().out.splitlines()
     averaged = float(line.split('|')[-2])
     # Another result, and a better one, as an average of estimates is.
-    assert float(gains[-1]) < averaged < float(gains[-1]) + 1
+    assert float(gains[-1]) < averaged < float(gains[-1]) + 2
     paired = ROOT / 'configs' / 'iniknet_demo.py'
     weights = tmp_path / 'demo.pth'
     model = MODELS.build(Config.fromfile(paired).model)

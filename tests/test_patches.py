@@ -1,6 +1,8 @@
 """What is changed of other packages stands in one file, and names its versions."""
 
 import ast
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -116,3 +118,15 @@ def test_versions_are_those_that_setup_allows():
     assert "'mmengine>=0.10.5,<0.11'" in setup
     assert "'mmagic>=1.2,<1.3'" in setup
     assert dict(mmengine='0.10.', mmagic='1.2.') == patches._MADE_FOR
+
+
+@pytest.mark.parametrize('first', ['data_variables', 'engine', 'registry', 'launch'])
+def test_any_module_may_be_the_one_that_brings_mmengine(first):
+    program = f"""
+import mmagic_inik.{first}
+from mmengine.config import Config
+config = Config(dict(a=1))
+config.merge_from_dict(dict(a=2))
+assert config.a == 2
+"""
+    subprocess.run([sys.executable, '-c', program], check=True)

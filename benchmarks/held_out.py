@@ -3,7 +3,9 @@
 `benchmarks/held_out.py PHOTOS CONFIG CHECKPOINT...` renders those of the sharp PHOTOS
 that a recipe of synthetic defocus keeps from training: each twice as the config has it,
 and once in focus. It prints mean gains in PSNR (dB) as a table. By this, not by
-test photos, recipes are chosen. `--self-ensemble` averages over flips and turns.
+test photos, recipes are chosen. `--scenes RECIPE` takes the scenes of another config,
+so that networks of several are compared on the same. `--self-ensemble` averages over
+flips and turns.
 """
 
 import argparse
@@ -79,6 +81,7 @@ def main() -> None:
     parser.add_argument('photos')
     parser.add_argument('config')
     parser.add_argument('checkpoints', nargs='+', metavar='checkpoint')
+    parser.add_argument('--scenes', metavar='RECIPE', help='default: config')
     parser.add_argument('--self-ensemble', action='store_true')
     args = parser.parse_args()
     # The table alone is printed, not what the data sets tell.
@@ -86,10 +89,11 @@ def main() -> None:
     init_default_scope('mmagic')
     try:
         networks = [load_restorer(args.config, path) for path in args.checkpoints]
-        config = Config.fromfile(args.config)
+        recipe = args.scenes or args.config
+        config = Config.fromfile(recipe)
         if config.val_dataloader.dataset.type != 'SharpPhotoDataset':
             raise InputError(
-                f'{args.config} is no recipe of synthetic defocus; give one like '
+                f'{recipe} is no recipe of synthetic defocus; give one like '
                 'configs/iniknet_small_synthetic.py'
             )
         config.val_dataloader.dataset.data_root = args.photos

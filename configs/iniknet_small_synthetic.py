@@ -11,10 +11,20 @@ model = dict(
         head=dict(in_channels=channels),
     ),
     # LPIPS would need AlexNet's weights, and as much time again.
-    loss=dict(losses=dict(lpips=None)),
+    loss=dict(
+        losses=dict(
+            lpips=None,
+            psnr=dict(_delete_=True, type='PSNRLoss', loss_weight=0.05),
+        )
+    ),
 )
 
-_base_.train_dataloader.dataset.pipeline[1].update(crop_size=128)
+# The scenes that the shipped weights were trained on: sharp, bright, blurred less.
+scenes = dict(
+    max_radius=10, scale=None, softness=0, exposure=None, soft_in_focus=0
+)
+_base_.train_dataloader.dataset.pipeline[1].update(scenes, crop_size=128)
+_base_.val_dataloader.dataset.pipeline[1].update(scenes)
 train_dataloader = dict(num_workers=1, dataset=_base_.train_dataloader.dataset)
 val_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=_base_.val_dataloader.dataset

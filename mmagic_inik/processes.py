@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
 
@@ -42,8 +42,10 @@ def join_cpu_group(timeout: float | None = None) -> None:
     import torch
 
     if not torch.cuda.is_available():
-        given = None if timeout is None else timedelta(seconds=timeout)
-        torch.distributed.init_process_group('gloo', timeout=given)
+        options: dict[str, Any] = {}
+        if timeout is not None:
+            options['timeout'] = timedelta(seconds=timeout)
+        torch.distributed.init_process_group('gloo', **options)
 
 
 def leave_group() -> None:

@@ -250,7 +250,7 @@ def test_the_time_until_a_silent_process_is_given_up_is_the_configs(
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     line = ['train.py', str(DEMO), '--launcher', 'pytorch', '--work-dir', str(tmp_path)]
     for more, expected in (
-        ([], dict(timeout=None)),
+        ([], {}),
         (['env_cfg.dist_cfg.timeout=7'], dict(timeout=timedelta(seconds=7))),
     ):
         monkeypatch.setattr(sys, 'argv', [*line, *options(photos, 2), *more])

@@ -378,16 +378,18 @@ def test_names_for_screen_readers(page, photos):
         ('link', 'Download'),
     ):
         expect(page.get_by_role(role, name=name, exact=True)).to_have_count(1)
+    # Hidden a moment after; what is hidden by then has no name.
     progress = page.locator('progress')
+    expect(progress).to_be_hidden()
     expect(progress).to_have_attribute('aria-label', 'Progress of plain.png')
-    news = page.get_by_role('status').filter(has_text='plain.png: restored')
-    expect(news).to_have_count(1)
     # All that can be used has a name.
-    for role in ('button', 'slider', 'link', 'application'):
+    for role in ('button', 'slider', 'link', 'application', 'progressbar'):
         for element in page.get_by_role(role).all():
             assert re.match(r'- [\'"]?\w+ ".', element.aria_snapshot()), (
                 element.aria_snapshot()
             )
+    news = page.get_by_role('status').filter(has_text='plain.png: restored')
+    expect(news).to_have_count(1)
 
 
 def test_narrow_window(open_page, photos):

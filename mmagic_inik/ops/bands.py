@@ -9,8 +9,6 @@ from torch import Tensor
 
 # Pixels per band: with 30 products in float32, 2 MB, which stays in a cache.
 _BAND = 16384
-# Kernels of this side and wider are faster by way of :func:`_neighbours`.
-_WIDE = 13
 
 
 def filter_bands(
@@ -124,23 +122,8 @@ def _add_band_gradients(
 
 def _filter_all(y: Tensor, v: Tensor, half: int) -> Tensor:
     """v_n * y_c for all n and c: (B, C, N, rows, W); y is padded by ``half``."""
-    side = v.shape[-1]
-    planes = _cropped(y, half - side // 2).flatten(0, 1)
-    v = v.to(y.dtype)
-    if side < _WIDE:
-        filtered = F.conv2d(planes.unsqueeze(1), v.unsqueeze(1))
-    else:
-        filtered = F.conv2d(_neighbours(planes, side), v.mT.unsqueeze(-1).contiguous())
-    return filtered.unflatten(0, y.shape[:2])
-
-
-def _neighbours(planes: Tensor, side: int) -> Tensor:
-    """(P, side, H, W − side + 1): a pixel's neighbours in its row taken for channels.
-
-    With M × 1 kernels for M × M ones: a processor computes many channels several times
-    as fast as one.
-    """
-    return planes.unfold(2, side, 1).contiguous().movedim(-1, 1)
+    planes = _cropped(y, half - v.shape[-1] // 2).flatten(0, 1).unsqueeze(1)
+    return F.conv2d(planes, v.to(y.dtype).unsqueeze(1)).unflatten(0, y.shape[:2])
 
 
 def _add_filter_gradients(
@@ -158,11 +141,16 @@ def _add_filter_gradients(
 
 
 def _kernel_gradient(grad: Tensor, planes: Tensor, side: int) -> Tensor:
-    """Gradient (N, M, M) of the kernels of ``planes`` (P, H, W)."""
+    """Gradient (N, M, M) of the kernels of ``planes`` (P, H, W), of one channel each.
+
+    The M neighbours of a pixel in its row are taken for channels, and M × 1 kernels for
+    the M × M ones: a processor computes many channels several times as fast as one.
+    """
+    neighbours = planes.unfold(2, side, 1).contiguous().movedim(-1, 1)
     grad = grad.contiguous(memory_format=torch.channels_last)
     like = grad.new_empty(grad.shape[1], side, side, 1)
     _, found, _ = torch.ops.aten.convolution_backward(
-        *(grad, _neighbours(planes, side), like, None),
+        *(grad, neighbours, like, None),
         *([1, 1], [0, 0], [1, 1], False, [0, 0], 1),
         output_mask=[False, True, False],
     )

@@ -188,5 +188,6 @@ def _failure(error: Exception, map_location: object) -> str:
     else:
         said = re.search(r'WeightsUnpickler error: *(.+)', text)
         detail = said[1][:200].strip() if said else line
-        reason = f'it is damaged or no checkpoint ({type(error).__name__}: {detail})'
+        detail = ': '.join(filter(None, (type(error).__name__, detail)))
+        reason = f'it is damaged or no checkpoint ({detail})'
     return f'is refused: {reason}; a checkpoint of tensors and plain data is needed'

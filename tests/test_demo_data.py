@@ -71,3 +71,12 @@ def test_a_plain_surface_stays_plain():
     sharp = np.full((16, 12, 3), 90, np.uint8)
     radius = radius_map(procedural_depth(16, 12, np.random.default_rng(0)), 0.1)
     np.testing.assert_allclose(blur(sharp, radius), sharp, atol=1)
+
+
+def test_every_split_has_photos_of_its_own():
+    named = demo_data.photos()
+    assert set(named) == {'train', 'test', 'val'}
+    all_names = [name for photos in named.values() for name in photos]
+    assert len(all_names) == len(set(all_names))
+    # What is drawn at random for others is as before: results stay comparable.
+    assert list(named)[-1] == 'val'

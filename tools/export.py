@@ -20,7 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('checkpoint', help='of a training, .pth; or shipped')
+    parser.add_argument(
+        'checkpoint',
+        help='of a training, .pth; or shipped, or the name of a network of the package',
+    )
     parser.add_argument('out', type=Path, help='file to write, .onnx or .safetensors')
     parser.add_argument('--config', help='of the training, where it is not beside')
     parser.add_argument(

@@ -42,6 +42,8 @@ def photos() -> dict[str, dict[str, tuple[np.ndarray, np.ndarray | None]]]:
             'coffee': (data.coffee(), None),
             'motorcycle': (left, nearness),
         },
+        # Behind the others, whose blur it leaves as it was.
+        'val': {'coins': (data.coins(), None)},
     }
 
 
@@ -106,8 +108,8 @@ def make_demo_data(folder: Path) -> None:
     """Write the data; a folder that is complete is left as it is.
 
     Args:
-        folder (Path): Gets ``{train,test}/{input,target}/*.png`` and
-            ``{train,test}/radius/*.npy``, the disc radius at every pixel.
+        folder (Path): Gets ``{train,test,val}/{input,target}/*.png``
+            and ``{train,test,val}/radius/*.npy``, the disc radius at every pixel.
     """
     if folder.exists():
         return

@@ -201,7 +201,8 @@ def find_layout(
     accepted = (
         f'for {split} one of these is expected under it: '
         + ', '.join(str(layout) for layout, _ in candidates)
-        + '; `--cfg-options data_root=PATH` names another place'
+        + '; another place is given as data_root, to train.py and test.py by '
+        '`--cfg-options data_root=PATH`'
     )
     for layout, place in candidates:
         if _missing(root, layout):

@@ -71,7 +71,8 @@ def find_source(checkpoint: str, config: str | None = None) -> Source:
     if path.is_file():
         there = f'{len(configs)} configs lie' if configs else 'no config lies'
         raise InputError(f'{there} beside {path}; give its own with --config')
-    raise InputError(f'checkpoint {path} does not exist; name a file, or {SHIPPED}')
+    names = ', '.join((SHIPPED, *NETWORKS))
+    raise InputError(f'checkpoint {path} does not exist; name a file, or {names}')
 
 
 def _by_card(path: Path) -> Source:

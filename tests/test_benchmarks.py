@@ -391,6 +391,10 @@ def test_gains_on_held_out_scenes(tmp_path, monkeypatch, capsys):
     averaged = float(line.split('|')[-2])
     # Another result, and a better one, as an average of estimates is.
     assert float(gains[-1]) < averaged < float(gains[-1]) + 1
+    # Kernels that change slowly alone are others.
+    run(held_out.main, monkeypatch, *arguments[:3], '--smooth', '4')
+    *_, line = capsys.readouterr().out.splitlines()
+    assert abs(float(line.split('|')[-2]) - float(gains[-1])) > 0.1
     # The scenes of another recipe, which are as that one has them.
     light = ROOT / 'configs' / 'iniknet_light_synthetic.py'
     run(held_out.main, monkeypatch, *arguments[:3], '--scenes', light)
@@ -407,6 +411,8 @@ def test_gains_on_held_out_scenes(tmp_path, monkeypatch, capsys):
     torch.save(dict(state_dict=model.state_dict()), weights)
     with pytest.raises(SystemExit, match='is no recipe of synthetic defocus'):
         run(held_out.main, monkeypatch, tmp_path, paired, weights)
+    with pytest.raises(SystemExit, match='--smooth must be positive, got 0'):
+        run(held_out.main, monkeypatch, *arguments[:3], '--smooth', '0')
 
 
 def test_groups_of_scenes(monkeypatch):

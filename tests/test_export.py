@@ -235,9 +235,12 @@ def test_engine_restores_in_tiles_as_pytorch_does(engine):
     pixels = data.chelsea()[100:160, 100:230]
     options = dict(tile=64, overlap=32)
     expected = restore(pixels, load_restorer(), dtype='float32', **options)
-    given = restore(pixels, engine, **options)
+    given = restore(pixels, engine, dtype='float32', **options)
     assert np.abs(given.astype(int) - expected).max() <= 1
     assert (given != expected).mean() < 1e-3
+    # What is fastest here may be bfloat16.
+    fastest = restore(pixels, engine, **options)
+    assert np.abs(fastest.astype(int) - expected).max() <= 2
     grey = pixels[..., 1]
     assert restore(grey, engine, **options).shape == grey.shape
 

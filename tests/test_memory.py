@@ -98,12 +98,12 @@ def test_large_photo_where_it_cannot_be_measured(monkeypatch, restorer, take_awa
     take_away(monkeypatch)
     image = np.random.default_rng(0).integers(0, 256, (300, 280, 3), np.uint8)
     with pytest.warns(UserWarning, match='not tell how much memory a network takes'):
-        restored = restore(image, restorer)
+        restored = restore(image, restorer, dtype='float32')
     np.testing.assert_array_equal(restored, image)
     assert tile_size._measured[restorer] == {(CPU, 'float32'): memory.UNKNOWN_PER_PIXEL}
     with warnings.catch_warnings():
         warnings.simplefilter('error')  # it is said once
-        restore(image, restorer)
+        restore(image, restorer, dtype='float32')
         memory.bytes_per_pixel(restorer, CPU, 'bfloat16')
 
 

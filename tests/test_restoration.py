@@ -120,9 +120,17 @@ def test_a_tile_that_is_no_number_is_refused():
         restore(noise((4, 4)), restorer_of(Scaled()), tile='128')
 
 
-def test_overflow_is_refused():
-    with pytest.raises(InputError, match='overflows in float32'):
-        restore(noise((4, 4)), restorer_of(Scaled(float('inf'))))
+@pytest.mark.parametrize(
+    ('dtype', 'cure'),
+    [
+        ('float32', 'give another checkpoint'),
+        ('bfloat16', 'restore with dtype float32'),
+        ('float16', 'restore with dtype bfloat16 or float32'),
+    ],
+)
+def test_overflow_is_refused(dtype, cure):
+    with pytest.raises(InputError, match=f'overflows in {dtype}; {cure}$'):
+        restore(noise((4, 4)), restorer_of(Scaled(float('inf'))), dtype=dtype)
 
 
 def test_network_that_changes_the_size_is_refused(tmp_path):
@@ -161,7 +169,8 @@ def test_networks_of_mmagic_get_their_colours(tmp_path):
     with torch.no_grad():
         output = model.generator(torch.tensor(normed).permute(2, 0, 1)[None].float())
     output = output[0].permute(1, 2, 0).numpy() * (200, 210, 220) + (10, 20, 30)
-    restored = restore(image, load_restorer(str(config), str(tmp_path / 'nafnet.pth')))
+    restorer = load_restorer(str(config), str(tmp_path / 'nafnet.pth'))
+    restored = restore(image, restorer, dtype='float32')
     expected = np.clip(output[..., ::-1], 0, 255)
     assert np.abs(restored - expected).max() <= 0.5 + 1e-2
     assert 0 < restored.mean() < 255
@@ -278,7 +287,7 @@ def test_pieces_of_a_restored_array_are_those_of_the_tensor(tiny):
     with torch.no_grad():
         expected = tiny.restore(y, tile=96, overlap=32)
     expected = expected.clamp(0, 1).mul(255).round()[0].permute(1, 2, 0).numpy()
-    restored = restore(image, tiny, tile=96, overlap=32)
+    restored = restore(image, tiny, dtype='float32', tile=96, overlap=32)
     np.testing.assert_array_equal(restored, expected)
 
 

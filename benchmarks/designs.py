@@ -52,6 +52,10 @@ DESIGNS = {
     '1/4, C = 48': sized(48, 4),
     '1/2, C = 24': sized(24, 2),
     '1/4, C = 32, without energies': dict(backbone=dict(energy_bands=0)),
+    '1/4, C = 32, with signed bands': dict(backbone=dict(signed_bands=4)),
+    '1/4, C = 32, with signed bands and details': dict(
+        backbone=dict(signed_bands=4), head=dict(detail_channels=16)
+    ),
     '1/4, C = 32, logits enlarged bilinearly': dict(head=dict(enlargement='bilinear')),
     '1/4, C = 32, ConvNeck': dict(neck=dict(type='ConvNeck')),
     '1/4, C = 32, two scales': dict(num_scales=2),

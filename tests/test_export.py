@@ -56,8 +56,13 @@ LITERAL = TINY | dict(
         atom_bank=TINY['head']['atom_bank'] | dict(center='delta', zero_sum=True),
     ),
 )
+DETAILED = LIGHT | dict(
+    backbone=LIGHT['backbone'] | dict(signed_bands=2),
+    head=LIGHT['head'] | dict(detail_channels=4),
+)
 VARIANTS = {
     'light': LIGHT,
+    'light, with details': DETAILED,
     'literal': LITERAL,
     'matrices, bilinear': LIGHT
     | dict(

@@ -80,7 +80,9 @@ def reduced(enlargement='shuffle', **options):
 def test_shuffled_weights_are_those_of_the_pixel_within_its_block():
     part, (_, size_feature, shape_feature) = reduced(), inputs((3, 2))
     torch.nn.init.normal_(part.shape_predictor.weight)
-    _, omega = part.predict_weights(size_feature, shape_feature, (11, 7))
+    _, omega = part.predict_weights(
+        size_feature, shape_feature, torch.zeros(2, 3, 11, 7)
+    )
     assert omega.shape == (2, 3, 11, 7)
     # Atom n at pixel (4y + i, 4x + j) is channel (n, i, j) at (y, x).
     logits = part.shape_predictor(shape_feature).unflatten(1, (3, 4, 4))
@@ -94,7 +96,8 @@ def test_bilinear_weights_are_even_where_features_are():
     _, size_feature, shape_feature = inputs((1, 1))
     wide = [f.expand(-1, -1, 3, 2) for f in (size_feature, shape_feature)]
     few = part.predict_weights(size_feature, shape_feature)
-    for weights, one in zip(part.predict_weights(*wide, (9, 8)), few, strict=True):
+    image = torch.zeros(2, 3, 9, 8)
+    for weights, one in zip(part.predict_weights(*wide, image), few, strict=True):
         torch.testing.assert_close(weights, one[..., :1, :1].expand(-1, -1, 9, 8))
 
 
@@ -136,6 +139,40 @@ def test_an_even_image_stays_with_atoms_of_zero_sum_and_reflected_border():
     torch.testing.assert_close(part(even, *inputs()[1:]), even, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize('enlargement', ['shuffle', 'bilinear'])
+@pytest.mark.parametrize('size', [(1, 1), (2, 3), (16, 5)])
+def test_details_of_any_image_change_its_kernels(enlargement, size):
+    part = reduced(enlargement, detail_channels=6)
+    y = inputs(size)[0]
+    features = inputs([-(-side // 4) for side in size])[1:]
+    assert part(y, *features).shape == y.shape
+    mu, omega = part.predict_weights(*features, y)
+    assert mu.shape == omega.shape == (2, 3, *size)
+    torch.testing.assert_close(mu.sum(1), torch.ones(2, *size))
+    # Without a weight of theirs the head is one that has no details.
+    part.detail_predictor.weight.data.zero_()
+    plain = reduced(enlargement)
+    plain.load_state_dict(part.state_dict(), strict=False)
+    torch.testing.assert_close(part(y, *features), plain(y, *features))
+
+
+def test_details_let_kernels_differ_within_a_block():
+    part = reduced(detail_channels=6)
+    y, features = inputs((8, 8))[0], inputs((2, 2))[1:]
+    _, omega = part.predict_weights(*features, y)
+    assert (omega[..., :4, :4] - omega[..., :1, :1]).abs().max() > 1e-3
+    part(y, *features).square().mean().backward()
+    for name, parameter in part.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+
+
+def test_details_want_the_image():
+    part = reduced(detail_channels=6)
+    with pytest.raises(ValueError, match='depend on the image'):
+        part.predict_weights(*inputs((2, 2))[1:])
+
+
 def test_mixing_start_is_the_range_of_the_mixing_weights():
     bank = INRAtomBank(num_atoms=3, kernel_sizes=(1, 3, 5))
     # 3 sizes, 3 colours, 3 atoms.
@@ -158,8 +195,9 @@ def test_any_dtype(dtype):
         (dict(enlargement='copy'), "enlargement must be in .* got 'copy'"),
         (dict(border='wrap'), "border must be in .* got 'wrap'"),
         (dict(mixing_start=0), 'mixing_start must be positive, got 0'),
+        (dict(detail_channels=-1), 'detail_channels must not be negative, got -1'),
     ],
-    ids=['in_channels', 'fusion', 'enlargement', 'border', 'mixing_start'],
+    ids=['in_channels', 'fusion', 'enlargement', 'border', 'mixing_start', 'detail'],
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmagic_inik.models import UNet
-from mmagic_inik.models.local_energies import local_energies
+from mmagic_inik.models.frequency_bands import local_energies, normalised_bands
 
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 9), (2, 2), (5, 7), (37, 31), (64, 48)])
@@ -63,19 +63,23 @@ def test_reduction_is_pixel_unshuffling_of_the_whole_blocks(size):
 def test_bad_options():
     with pytest.raises(ValueError, match='must be positive, got 3, 0, 2 and 1'):
         UNet(base_channels=0)
-    with pytest.raises(ValueError, match='must not be negative, got -1'):
+    with pytest.raises(ValueError, match='must not be negative, got -1 and 0'):
         UNet(energy_bands=-1)
+    with pytest.raises(ValueError, match='must not be negative, got 0 and -1'):
+        UNet(signed_bands=-1)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (3, 9), (17, 32)], ids=str)
 @pytest.mark.parametrize('reduction', [1, 4])
-def test_energies_enter_beside_the_pixels(size, reduction):
+@pytest.mark.parametrize('bands', ['energy_bands', 'signed_bands'])
+def test_bands_enter_beside_the_pixels(size, reduction, bands):
     torch.manual_seed(0)
     options = dict(base_channels=4, num_res_blocks=1, reduction=reduction)
-    net, plain = UNet(energy_bands=3, **options), UNet(**options)
+    net, plain = UNet(**{bands: 3}, **options), UNet(**options)
     state = net.state_dict()
     pixels = 3 * reduction**2
-    assert state['downs.0.weight'].shape == (4, pixels + 6, 3, 3)
+    more = 6 if bands == 'energy_bands' else pixels
+    assert state['downs.0.weight'].shape == (4, pixels + more, 3, 3)
     image = torch.rand(2, 3, *size)
     feature = net(image)
     assert feature.shape == (2, 4, *(-(-side // reduction) for side in size))
@@ -86,7 +90,9 @@ def test_energies_enter_beside_the_pixels(size, reduction):
     state['downs.0.weight'] = state['downs.0.weight'][:, :pixels]
     plain.load_state_dict(state)
     torch.testing.assert_close(net(image), plain(image))
-    assert not torch.allclose(net(image), feature)
+    # A single pixel has no bands, though energies above zero.
+    if bands == 'energy_bands' or size != (1, 1):
+        assert not torch.allclose(net(image), feature)
 
 
 def waves(period, contrast=0.5, size=48):
@@ -128,3 +134,23 @@ def test_energies_of_the_grey_image_by_hand():
     expected = torch.zeros(8)
     expected[3:6] = torch.tensor([1 / 16, 1 / 4, 1 / 16])
     torch.testing.assert_close(energies, (expected + 1e-6).log() / 3 + 3)
+
+
+@pytest.mark.parametrize('reduction', [1, 4])
+def test_signed_bands_tell_the_side_of_an_edge_whatever_its_contrast(reduction):
+    step = torch.zeros(1, 3, 48, 48)
+    step[..., 24:] = 1
+
+    def beside(contrast):
+        bands = normalised_bands(0.5 + contrast * step, 3, reduction)
+        assert bands.shape == (1, 3, 48, 48)
+        return bands[0, :, 24, 20:28]
+
+    strong, faint = beside(0.4), beside(0.1)
+    # Darker than its surroundings before the edge, brighter behind it.
+    assert (strong[2, :4] < 0).all()
+    assert (strong[2, 4:] > 0).all()
+    torch.testing.assert_close(strong, faint, atol=0.02, rtol=0.15)
+    torch.testing.assert_close(beside(-0.4), -strong, atol=1e-4, rtol=0)
+    # What is no more than noise is not made loud.
+    assert beside(1e-4).abs().max() < 0.2 < strong.abs().max()

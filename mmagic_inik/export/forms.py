@@ -12,7 +12,6 @@ not part of the result.
 """
 
 import copy
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -62,10 +61,10 @@ class FixedFilterHead(nn.Module):
         self,
         size_feature: Tensor,
         shape_feature: Tensor,
-        size: Sequence[int] | None = None,
+        image: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """As of the head."""
-        return self.head.predict_weights(size_feature, shape_feature, size)
+        return self.head.predict_weights(size_feature, shape_feature, image)
 
     def forward(
         self,
@@ -75,8 +74,7 @@ class FixedFilterHead(nn.Module):
         atoms: list[Tensor] | None = None,
     ) -> Tensor:
         """Filter an image; as ``InverseFilterHead.forward``."""
-        size = y.shape[-2:]
-        mu, omega = self.predict_weights(size_feature, shape_feature, size)
+        mu, omega = self.predict_weights(size_feature, shape_feature, y)
         # The image stays exact where the network is in half precision.
         mu, omega = mu.to(y.dtype).unsqueeze(2), omega.to(y.dtype).unsqueeze(1)
         out = y if self.head.residual else torch.zeros_like(y)

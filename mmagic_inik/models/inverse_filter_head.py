@@ -12,10 +12,13 @@ from ..registry import MODELS
 from .atom_banks import INRAtomBank
 from .base_module import BaseModule
 from .build import build_part
+from .frequency_bands import normalised_bands
 from .layers import PointConv2d
 
 FUSIONS = ('conv', 'sum')
 ENLARGEMENTS = ('shuffle', 'bilinear')
+# Of the image, which a head with detail_channels looks at: to 16 pixels and more.
+DETAIL_BANDS = 4
 
 
 @MODELS.register_module()
@@ -57,6 +60,11 @@ class InverseFilterHead(BaseModule):
             it is too small for that. Default: ``'zero'``.
         mixing_start (float): Range of the mixing weights at the start, as a share of
             that of a convolution. Larger, training starts earlier. Default: 0.1.
+        detail_channels (int): Channels D of a layer at the image's resolution, by which
+            kernels may differ from pixel to pixel though the features are coarse: a 1×1
+            convolution of the image's :func:`normalised_bands` plus one of both
+            features, rectified; what a 1×1 convolution makes of it is added to the
+            logits of μ and to ω. Default: 0, none.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
@@ -91,6 +99,7 @@ class InverseFilterHead(BaseModule):
         enlargement: str = 'shuffle',
         border: str = 'zero',
         mixing_start: float = 0.1,
+        detail_channels: int = 0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -109,6 +118,10 @@ class InverseFilterHead(BaseModule):
             raise ValueError(f'border must be in {BORDERS}, got {border!r}')
         if mixing_start <= 0:
             raise ValueError(f'mixing_start must be positive, got {mixing_start}')
+        if detail_channels < 0:
+            raise ValueError(
+                f'detail_channels must not be negative, got {detail_channels}'
+            )
         self.border = border
         self.reduction = reduction
         self.enlargement = enlargement
@@ -123,6 +136,17 @@ class InverseFilterHead(BaseModule):
         if copies > 1:
             _start_copies_alike(self.size_predictor, copies)
             _start_copies_alike(self.shape_predictor, copies)
+        self.detail: nn.Conv2d | None = None
+        if detail_channels:
+            self.detail = nn.Conv2d(DETAIL_BANDS, detail_channels, 1, bias=False)
+            self.context = PointConv2d(2 * in_channels, detail_channels * copies)
+            self.detail_predictor = PointConv2d(detail_channels, num_sizes + num_atoms)
+            if copies > 1:
+                _start_copies_alike(self.context, copies)
+            # Begins as a head without it, nearly.
+            with torch.no_grad():
+                self.detail_predictor.weight.mul_(0.1)
+                self.detail_predictor.bias.zero_()
         if fusion == 'conv':
             products = num_sizes * image_channels * num_atoms
             bound = mixing_start * products**-0.5
@@ -152,22 +176,39 @@ class InverseFilterHead(BaseModule):
         self,
         size_feature: Tensor,
         shape_feature: Tensor,
-        size: Sequence[int] | None = None,
+        image: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Weights of sizes and atoms at every pixel.
 
         Args:
             size_feature (Tensor): (B, in_channels, ⌈H/s⌉, ⌈W/s⌉), s = ``reduction``.
             shape_feature (Tensor): The same.
-            size (Sequence[int], optional): H and W of the image. Default: None, as of
-                sides that are multiples of s.
+            image (Tensor, optional): What is filtered, (B, image_channels, H, W).
+                Default: None, one whose sides are multiples of s; not with
+                ``detail_channels``, which look at it.
 
         Returns:
             tuple[Tensor, Tensor]: μ (B, R, H, W), positive, sum one over R; and ω
             (B, N, H, W).
+
+        Raises:
+            ValueError: If the image is missing.
         """
-        mu = self._enlarged(self.size_predictor(size_feature), size).softmax(1)
-        return mu, self._enlarged(self.shape_predictor(shape_feature), size)
+        size = None if image is None else image.shape[-2:]
+        mu = self._enlarged(self.size_predictor(size_feature), size)
+        omega = self._enlarged(self.shape_predictor(shape_feature), size)
+        if self.detail is not None:
+            if image is None:
+                raise ValueError('weights with detail_channels depend on the image')
+            context = self.context(torch.cat([size_feature, shape_feature], 1))
+            bands = normalised_bands(image, DETAIL_BANDS, self.reduction)
+            bands = bands[..., : image.shape[-2], : image.shape[-1]]
+            hidden = F.relu(self.detail(bands) + self._enlarged(context, size))
+            of_mu, of_omega = self.detail_predictor(hidden).split(
+                [mu.shape[1], omega.shape[1]], 1
+            )
+            mu, omega = mu + of_mu, omega + of_omega
+        return mu.softmax(1), omega
 
     def _enlarged(self, logits: Tensor, size: Sequence[int] | None) -> Tensor:
         s = self.reduction
@@ -199,7 +240,7 @@ class InverseFilterHead(BaseModule):
         Returns:
             Tensor: Restored image, shape of ``image``, not clipped.
         """
-        mu, omega = self.predict_weights(size_feature, shape_feature, image.shape[-2:])
+        mu, omega = self.predict_weights(size_feature, shape_feature, image)
         if atoms is None:
             atoms = self.atom_bank()
         restored = inverse_filter(

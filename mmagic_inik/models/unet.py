@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from ..registry import MODELS
 from .base_module import BaseModule
+from .frequency_bands import local_energies, normalised_bands
 from .layers import DoublingConv2d, ReflectConv2d, ResBlocks
-from .local_energies import local_energies
 from .padding import extend_sides
 
 
@@ -27,6 +27,9 @@ class UNet(BaseModule):
         energy_bands (int): Frequency bands K whose :func:`local_energies`, 2K channels,
             go into the first convolution beside the image: a training finds out how
             blurred a photo is many times sooner. Default: 0, the image alone.
+        signed_bands (int): Bands K whose :func:`normalised_bands`, K s² channels, go in
+            likewise: where an edge is, however little a wide blur left of it.
+            Default: 0, none.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
@@ -47,6 +50,7 @@ class UNet(BaseModule):
         num_res_blocks: int = 2,
         reduction: int = 1,
         energy_bands: int = 0,
+        signed_bands: int = 0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -56,12 +60,17 @@ class UNet(BaseModule):
                 f'positive, got {in_channels}, {base_channels}, {num_res_blocks} and '
                 f'{reduction}'
             )
-        if energy_bands < 0:
-            raise ValueError(f'energy_bands must not be negative, got {energy_bands}')
+        if min(energy_bands, signed_bands) < 0:
+            raise ValueError(
+                'energy_bands and signed_bands must not be negative, got '
+                f'{energy_bands} and {signed_bands}'
+            )
         self.reduction = reduction
         self.energy_bands = energy_bands
+        self.signed_bands = signed_bands
         widths = [base_channels, 2 * base_channels, 4 * base_channels]
-        sources = [in_channels * reduction**2 + 2 * energy_bands, *widths[:-1]]
+        inputs = (in_channels + signed_bands) * reduction**2 + 2 * energy_bands
+        sources = [inputs, *widths[:-1]]
         # Finest level first, in encoder and decoder alike.
         self.downs = nn.ModuleList(
             ReflectConv2d(source, width, stride=2 if level else 1)
@@ -87,6 +96,9 @@ class UNet(BaseModule):
         if self.energy_bands:
             energies = local_energies(image, self.energy_bands, self.reduction)
             x = torch.cat([x, energies], 1)
+        if self.signed_bands:
+            bands = normalised_bands(image, self.signed_bands, self.reduction)
+            x = torch.cat([x, F.pixel_unshuffle(bands, self.reduction)], 1)
         for down, encoder in zip(self.downs, self.encoders, strict=True):
             x = encoder(down(x, relu=True), overwrite=True)
             skips.append(x)

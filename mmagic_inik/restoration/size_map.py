@@ -75,7 +75,7 @@ class SizeNetwork(nn.Module):
         def end_early(head: InverseFilterHead, inputs: tuple) -> None:
             # Others filter at coarser scales first.
             if inputs[0].shape[-2:] == image.shape[-2:]:
-                mu, _ = head.predict_weights(inputs[1], inputs[2])
+                mu, _ = head.predict_weights(inputs[1], inputs[2], inputs[0])
                 raise _WeightsReachedError(mu)
 
         handle = self.network.head.register_forward_pre_hook(end_early)

@@ -77,7 +77,7 @@ class HeadWatch:
             return
         self._pixels = image[0].numel()
         size_feature, shape_feature = (feature[:1] for feature in features)
-        mu, omega = head.predict_weights(size_feature, shape_feature)
+        mu, omega = head.predict_weights(size_feature, shape_feature, image[:1])
         mixing = getattr(head, 'mixing', None)
         self._prediction = Prediction(
             _plain(mu[0]),

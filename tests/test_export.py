@@ -250,6 +250,34 @@ def test_engine_restores_in_tiles_as_pytorch_does(engine):
     assert restore(grey, engine, **options).shape == grey.shape
 
 
+# Listens to signals as pytest and a data loader do, and drops two engines.
+DROPPING = """
+import faulthandler, gc, signal, subprocess, sys
+import numpy as np
+from mmagic_inik.restoration import restore
+from mmagic_inik.restoration.engines import load_exported
+
+faulthandler.enable()
+heard = []
+signal.signal(signal.SIGCHLD, lambda *_: heard.append(1))
+engines = [load_exported(sys.argv[1], 'openvino') for _ in range(2)]
+for engine in engines:
+    restore(np.zeros((40, 40, 3), np.uint8), engine, dtype='float32')
+while engines:
+    engine = None
+    del engines[0]
+    gc.collect()
+subprocess.run(['true'], check=True)
+assert heard
+"""
+
+
+def test_process_lives_on_when_engines_are_dropped(model_file):
+    command = [sys.executable, '-c', DROPPING, str(model_file)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_engine_exports_by_itself():
     restorer = build(LIGHT)
     pixels = data.chelsea()[100:140, 100:153]

@@ -3,8 +3,10 @@
 import io
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -137,16 +139,26 @@ def _onnxruntime(model: bytes, narrow: bool) -> Callable[[np.ndarray], np.ndarra
 
 
 def _openvino(model: bytes, narrow: bool) -> Callable[[np.ndarray], np.ndarray]:
-    openvino = _openvino_without_telemetry()
     options = {
         'INFERENCE_NUM_THREADS': torch.get_num_threads(),
         'INFERENCE_PRECISION_HINT': 'bf16' if narrow else 'f32',
         'PERFORMANCE_HINT': 'LATENCY',
     }
-    core = openvino.Core()
+    core = _openvino_core()
     compiled = core.compile_model(core.read_model(io.BytesIO(model)), 'CPU', options)
     # Its own memory is used again by the next call.
     return lambda image: compiled(image)[0].copy()
+
+
+@cache
+def _openvino_core() -> Any:
+    """One OpenVINO for as long as the process lives.
+
+    With AVX-512, each gives its thread a stack for signals. Of two that go,
+    the second may leave one behind that the first has freed already: the next signal
+    that is listened to, such as the end of a child, then ends the process.
+    """
+    return _openvino_without_telemetry().Core()
 
 
 def _openvino_without_telemetry() -> ModuleType:

@@ -101,7 +101,8 @@ def test_a_killed_run_goes_on_and_lists_what_failed(tmp_path):
         photo.save(folder / ('sub' if n % 2 else '') / f'{n}.jpg')
     (folder / 'bad.jpg').write_text('no photo')
     jobs = make_plan([folder], tmp_path / 'alone', False).jobs
-    # In bfloat16, this process was seen to round otherwise than the tool's.
+    # Small photos have a form of convolutions in tests alone (conftest.py) that rounds
+    # otherwise than the tool's in bfloat16.
     assert restore_all(jobs, load_restorer(), 'auto', 64, 'float32') == 10
 
     process = start(folder, out, '--dtype', 'float32')

@@ -217,10 +217,11 @@ def _restore_in_bands(
     for rows, band in bands:
         # A sum is not finite if a number is not.
         if not math.isfinite(band.sum().item()):
-            others = dict(float16='bfloat16 or float32', bfloat16='float32')
-            cure = 'give another checkpoint'
-            if dtype in others:
-                cure = f'restore with dtype {others[dtype]}'
+            cures = dict(
+                float16='restore with dtype bfloat16 or float32',
+                bfloat16='restore with dtype float32',
+            )
+            cure = cures.get(dtype, 'give another checkpoint')
             raise InputError(f'the network overflows in {dtype}; {cure}')
         target[:, rows] = _quantized(band, image.dtype)
     return result

@@ -504,9 +504,21 @@ def test_the_page_asks_before_photos_are_lost(page, photos):
     assert asked == ['beforeunload']
 
 
+# The address must not be announced before it is listened at.
+LATE = """
+import asyncio
+from uvicorn.lifespan.on import LifespanOn
+start = LifespanOn.startup
+async def startup(self):
+    await start(self)
+    await asyncio.sleep(1)
+LifespanOn.startup = startup
+"""
+
+
 def test_light_install_serves_it_and_an_interrupt_leaves_nothing(tmp_path, photos):
     program = (
-        f'{WITHOUT}\nfrom mmagic_inik.command import main\nmain(sys.argv[1:])\n'
+        f'{WITHOUT}{LATE}from mmagic_inik.command import main\nmain(sys.argv[1:])\n'
         'assert "mmengine" not in sys.modules'
     )
     temp = tmp_path / 'temp'

@@ -1,6 +1,7 @@
 """Serving the page, and leaving nothing behind."""
 
 import argparse
+import asyncio
 import os
 import signal
 import socket
@@ -149,7 +150,8 @@ def _about(args: argparse.Namespace) -> str:
 
 
 def _run(studio: 'Studio', host: str, port: int, show: bool) -> None:
-    from nicegui import app, ui
+    from nicegui import app, background_tasks, ui
+    from nicegui.server import Server
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from .page import TITLE, build_page
@@ -167,13 +169,21 @@ def _run(studio: 'Studio', host: str, port: int, show: bool) -> None:
             file=sys.stderr,
         )
     shown = f'[{host}]' if ':' in host else host
-    app.on_startup(
-        lambda: print(
+
+    async def announce() -> None:
+        # Start-up ends before the port is listened at: who follows the address at
+        # once would be refused.
+        while not Server.instance.started:
+            await asyncio.sleep(0.02)
+        print(
             f'The page is at http://{shown}:{port}; end it with Ctrl+C.',
             file=sys.stderr,
             flush=True,
         )
-    )
+
+    app.on_startup(lambda: background_tasks.create(announce()))
+    # Quasar's bar for requests has no name for screen readers, and shows what ours do.
+    app.config.quasar_config['loadingBar']['skipHijack'] = True
 
     @ui.page('/')
     def page() -> None:

@@ -7,6 +7,8 @@ _base_ = [
     '_base_/runtime.py',
 ]
 data_root = 'data/demo'
+# `make demo` says at its end what came out of it.
+screen = 'progress'
 
 _base_.train_pipeline[0].use_cache = True
 _base_.train_pipeline[1].gt_patch_size = 64

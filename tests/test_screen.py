@@ -9,7 +9,11 @@ from pathlib import Path
 
 import page_commands
 import pytest
+import torch
+from mmagic.registry import MODELS
+from mmengine.config import Config
 
+from mmagic_inik.command import CONFIGS
 from mmagic_inik.engine import screen
 from mmagic_inik.launch import run_tool
 from mmagic_inik.quiet import leave_out_known_warnings
@@ -65,11 +69,11 @@ def test_who_asks_for_warnings_gets_them(monkeypatch):
 def trained(tmp_path, monkeypatch, capfd):
     """Trains for four iterations; what was shown, and the log."""
 
-    def run(terminal):
+    def run(terminal, *options):
         page_commands.lay_out(tmp_path)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv('LOCAL_RANK', '0')
-        monkeypatch.setattr(sys, 'argv', ['train.py', *TRAIN])
+        monkeypatch.setattr(sys, 'argv', ['train.py', *TRAIN, *options])
         if terminal:
             shown = io.StringIO()
             shown.isatty = lambda: True
@@ -97,7 +101,7 @@ def test_a_training_says_where_its_log_is_and_shows_progress(trained):
 
 
 def test_a_terminal_gets_a_line_that_rewrites_itself(trained):
-    shown, log = trained(terminal=True)
+    shown, log = trained(True, 'screen=scores')
     assert 'Iter(train)' not in shown
     assert 'Iter(train) [4/4]' in log.read_text()
     last = [part for part in shown.replace('\n', '\r').split('\r') if 'train' in part]
@@ -106,6 +110,29 @@ def test_a_terminal_gets_a_line_that_rewrites_itself(trained):
     assert last[-1].rstrip().endswith('left')
     assert '\nval' not in shown
     assert 'PSNR' in shown
+
+
+def test_the_demo_shows_its_line_and_warnings_alone(trained):
+    shown, log = trained(terminal=True)
+    assert 'best checkpoint will have been chosen on the test photos' in shown
+    assert 'WARNING' in shown
+    assert '4/4' in shown
+    for left_out in ('PSNR', 'INFO', 'is saved to'):
+        assert left_out not in shown
+        assert left_out in log.read_text()
+
+
+def test_another_screen_is_refused(trained):
+    with pytest.raises(SystemExit, match="screen is 'none' in the config; 'scores' or"):
+        trained(True, 'screen=none')
+
+
+def test_what_is_printed_of_a_checkpoint_goes_to_the_log(trained, tmp_path):
+    network = MODELS.build(Config.fromfile(CONFIGS / 'iniknet_demo.py').model)
+    torch.save(network.state_dict(), tmp_path / 'start.pth')
+    shown, log = trained(False, f'load_from={tmp_path}/start.pth')
+    assert 'Loads checkpoint by' not in shown
+    assert 'Loads checkpoint by' in log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmagic.apis import init_model
 
 from mmagic_inik.datasets.demo_data import make_demo_data
-from mmagic_inik.restoration import describe_shipped
+from mmagic_inik.restoration import describe_shipped, load_restorer
 from mmagic_inik.visualization.demo import (
     draw_real_photo,
     draw_test_photos,
@@ -65,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print('Testing it on photos that it was not trained on.', flush=True)
     run('test.py', CONFIG, checkpoint, '--out', metrics, *options)
     test = args.data / 'test'
-    model = init_model(str(CONFIG), str(checkpoint), device='cpu')
+    model = load_restorer(str(CONFIG), str(checkpoint))
     draw_test_photos(model, test, pictures)
 
     scores = input_psnr(test)

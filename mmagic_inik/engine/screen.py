@@ -1,5 +1,11 @@
-"""What a training or a test shows on the screen; MMEngine's log file has everything."""
+"""What a training or a test shows on the screen; MMEngine's log file has everything.
 
+With ``screen = 'progress'`` in a config, as in the demo's, a terminal shows the line of
+progress alone, and warnings.
+"""
+
+import contextlib
+import io
 import logging
 import re
 import shutil
@@ -7,12 +13,15 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import BaseLoop, Runner
 from tqdm import tqdm
 from tqdm.contrib import DummyTqdmFile
+
+from ..errors import InputError
 
 # Of MMEngine's and MMagic's messages, those that nobody at the screen can do anything
 # about: warnings of their own deprecations, and what the first line says.
@@ -28,13 +37,16 @@ _FOR_THE_LOG = re.compile(
 _OF_THE_WORK = re.compile('The best checkpoint |resumed epoch')
 
 
-def for_the_screen(record: logging.LogRecord, line: bool = False) -> bool:
+def for_the_screen(
+    record: logging.LogRecord, line: bool = False, warnings_only: bool = False
+) -> bool:
     """Whether a record of MMEngine's log is shown.
 
     Args:
         record (logging.LogRecord): The record.
         line (bool): Whether progress is shown by a line that rewrites itself, so that
             records of single iterations are not needed. Default: False.
+        warnings_only (bool): Whether nothing else is wanted. Default: False.
 
     Returns:
         bool: True for warnings and errors, for progress and scores, and for what this
@@ -43,6 +55,8 @@ def for_the_screen(record: logging.LogRecord, line: bool = False) -> bool:
     message = record.getMessage()
     if _FOR_THE_LOG.search(message):
         return False
+    if warnings_only:
+        return record.levelno >= logging.WARNING
     origin = Path(record.pathname).name
     if origin == 'logger_hook.py':
         # The line of scores alone goes on behind the number of iterations.
@@ -117,6 +131,18 @@ class ProgressLine(Hook):
         )
 
 
+def _shows_progress_alone(config: Config) -> bool:
+    """By the config's ``screen``.
+
+    Raises:
+        InputError: If it has another value than there are.
+    """
+    screen = config.get('screen', 'scores')
+    if screen not in ('scores', 'progress'):
+        raise InputError(f"screen is {screen!r} in the config; 'scores' or 'progress'")
+    return screen == 'progress'
+
+
 def _batches(loop: BaseLoop) -> int:
     """Of a loop over one data set, or over several, as MMagic's are."""
     return sum(map(len, getattr(loop, 'dataloaders', None) or [loop.dataloader]))
@@ -133,9 +159,12 @@ class ScreenRunner(Runner):
         """
         logger = super().build_logger(*args, **kwargs)
         self.rewrites = sys.stdout.isatty() and is_main_process()
+        warnings_only = self.rewrites and _shows_progress_alone(self.cfg)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(lambda r: for_the_screen(r, self.rewrites))
+                handler.addFilter(
+                    lambda r: for_the_screen(r, self.rewrites, warnings_only)
+                )
                 if self.rewrites:
                     # Lines go above the one that rewrites itself.
                     handler.setStream(DummyTqdmFile(sys.stdout))
@@ -146,6 +175,17 @@ class ScreenRunner(Runner):
                     flush=True,
                 )
         return logger
+
+    def load_checkpoint(self, *args: object, **kwargs: object) -> dict:
+        """As the runner's; what MMEngine prints of it goes to the log.
+
+        Returns:
+            dict: The checkpoint.
+        """
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            checkpoint = super().load_checkpoint(*args, **kwargs)
+        self.logger.info(printed.getvalue().strip())
+        return checkpoint
 
     def register_hooks(self, *args: object, **kwargs: object) -> None:
         """As the runner's, with the line of progress on a terminal."""

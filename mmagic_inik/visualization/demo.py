@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmagic.evaluation.metrics.psnr import psnr
-from mmengine.model import BaseModel
 from skimage import data
 
+from ..models import Restorer
 from ..photos import read_photo
 from ..restoration import load_restorer, restore
 from .atom_figures import atom_sheet
@@ -40,11 +40,11 @@ def draw_real_photo(folder: Path) -> Path:
 
 
 @torch.no_grad()
-def draw_test_photos(model: BaseModel, pairs: Path, folder: Path) -> None:
+def draw_test_photos(model: Restorer, pairs: Path, folder: Path) -> None:
     """Write a comparison, the μ maps and the ω maps of every test photo, and the atoms.
 
     Args:
-        model (BaseModel): Trained ``MultiScaleRestorer``.
+        model (Restorer): Trained ``MultiScaleRestorer``.
         pairs (Path): Folder with ``input`` and ``target``.
         folder (Path): Where to write.
     """

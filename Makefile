@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
 
-.PHONY: env restore-env test demo say-demo docs train-shipped keep-state lint clean
+.PHONY: env restore-env test test-long demo say-demo docs train-shipped keep-state lint clean
 
 env: ## .venv with the versions that work
 	@$(PYTHON) tools/setup_env.py
@@ -11,7 +11,10 @@ restore-env: ## .venv for restoring photos alone: mmagic-inik restore
 	@$(PYTHON) tools/setup_env.py --light
 
 test: env ## tests and doctests, on two processes
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not long'
+
+test-long: env ## those of whole tools and trainings
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
 
 demo: say-demo env ## train on sample photos, restore others, draw pictures
 	@$(BIN)/python tools/demo.py

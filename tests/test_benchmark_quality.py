@@ -444,6 +444,7 @@ def test_networks_of_mmagic_as_they_are(main, data, tmp_path, text, order, multi
     assert ('sides reflected to multiples of 8 ' in table) == (multiple == 8)
 
 
+@pytest.mark.long
 def test_lpips_weights_and_two_sets_one_without_ground_truth(
     main, galleries, data, checkpoints, tmp_path
 ):
@@ -476,7 +477,7 @@ def test_lpips_weights_and_two_sets_one_without_ground_truth(
         (2, 'absent.py', 'config absent.py does not exist'),
         (2, 'mmagic::nafnet/absent.py', 'config mmagic::nafnet/absent.py does not ex'),
         (3, 'absent.pth', 'checkpoint absent.pth does not exist'),
-        (7, 'absent', 'data_root absent is not a folder'),
+        (7, 'absent', 'data set absent is not a folder'),
         (6, 'gopro', "preset must be in .*, got 'gopro'"),
         (1, 'input (untouched)', r'--model has the name input \(untouched\) twice'),
         (12, 'nowhere', '--device nowhere cannot be used'),

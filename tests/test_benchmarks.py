@@ -55,6 +55,7 @@ def written(path, *cases, **conditions):
     return path
 
 
+@pytest.mark.long
 def test_a_case_in_its_own_process(scripts, tmp_path, monkeypatch, capsys):
     speed, _, _ = scripts
     out = tmp_path / 'speed.json'
@@ -363,6 +364,7 @@ def test_brightness_and_shift_of_pairs_are_told(tmp_path, monkeypatch, capsys):
         run(pair_differences.main, monkeypatch, *arguments)
 
 
+@pytest.mark.long
 def test_gains_on_held_out_scenes(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(ROOT / 'benchmarks')
     import held_out

@@ -246,7 +246,7 @@ def test_photos_without_ground_truth(check, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'expected'),
     [
-        (['--preset', 'lfdof'], 'check_dataset: data_root .* has no known layout; '),
+        (['--preset', 'lfdof'], 'check_dataset: data set .* has no known layout; '),
         (
             ['--layout', 'input'],
             'check_dataset: --layout input is not of the form KEY=',
@@ -263,6 +263,7 @@ def test_mistakes_are_one_sentence(check, tmp_path, arguments, expected):
     assert not out
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not REAL.is_dir(), reason='../shared/data/dpdd_r61 is not there')
 def test_real_pairs_shifted_by_one_are_suspicious(check, tmp_path):
     for kind, skipped in (('input', 1), ('target', 0)):

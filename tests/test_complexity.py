@@ -253,6 +253,7 @@ def test_tool_counts_several_networks_without_running_them(
     assert 'memory' not in record['networks'][0]
 
 
+@pytest.mark.long
 def test_tool_measures_in_another_process(main, tmp_path, capsys):
     out = tmp_path / 'costs.json'
     # What this process has held must not count.
@@ -272,6 +273,7 @@ def test_tool_measures_in_another_process(main, tmp_path, capsys):
     assert 'thread(s)' in text
 
 
+@pytest.mark.long
 def test_tool_tells_that_a_process_was_killed(main, tmp_path):
     config = tmp_path / 'killed.py'
     config.write_text(

@@ -253,6 +253,7 @@ def all_sets(tmp_path):
     return build
 
 
+@pytest.mark.long
 def test_all_sets_are_validated_and_tested_in_one_run(all_sets, tmp_path):
     config = all_sets()
     runner = Runner.from_cfg(config)

@@ -92,6 +92,7 @@ def start(folder, out, *options):
     )
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_and_lists_what_failed(tmp_path):
     folder, out = tmp_path / 'photos', tmp_path / 'out'
     (folder / 'sub').mkdir(parents=True)

@@ -174,10 +174,10 @@ def test_undivided_data_is_announced(tmp_path, folders, warned):
 def test_nothing_to_find(tmp_path, made, split):
     root = tmp_path / 'my data'
     expected = {
-        'absent': f'data_root {root} is not a folder; ',
-        'file': f'data_root {root} is not a folder; ',
-        'unknown': f'data_root {root} has no known layout; ',
-        'half': f'data_root {root} has no known layout; ',
+        'absent': f'data set {root} is not a folder; ',
+        'file': f'data set {root} is not a folder; ',
+        'unknown': f'data set {root} has no known layout; ',
+        'half': f'data set {root} has no known layout; ',
         'empty': f'{root / "input"} and {root / "target"} hold no photographs',
     }[made]
     if made == 'file':

@@ -55,6 +55,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('page', FIRST, ids=name_of)
 def test_code_of_readme_and_tutorials_runs(page, folder):
     run(page, slow=False)

@@ -58,7 +58,7 @@ LITERAL = TINY | dict(
 )
 DETAILED = LIGHT | dict(
     backbone=LIGHT['backbone'] | dict(signed_bands=2),
-    head=LIGHT['head'] | dict(detail_channels=4),
+    head=LIGHT['head'] | dict(detail_channels=4, detail_blocks=1),
 )
 VARIANTS = {
     'light': LIGHT,

@@ -64,6 +64,7 @@ def trained(gpu_steps, tmp_path, monkeypatch):
     return train
 
 
+@pytest.mark.long
 def test_rehearsal(gpu_day, tmp_path, monkeypatch):
     steps = '--steps', 'tiles', 'profile'
     run(gpu_day, monkeypatch, '--device', 'cpu', '--out', tmp_path, *steps)

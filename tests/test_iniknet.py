@@ -309,6 +309,7 @@ def test_bfloat16_changes_the_golden_network_by_little():
     assert error < 0.005 * change
 
 
+@pytest.mark.long
 def test_runs_compiled_with_one_graph_for_all_sizes():
     network = small().eval()
     compiled = torch.compile(network, backend='aot_eager', fullgraph=True, dynamic=True)

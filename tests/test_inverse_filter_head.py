@@ -141,8 +141,9 @@ def test_an_even_image_stays_with_atoms_of_zero_sum_and_reflected_border():
 
 @pytest.mark.parametrize('enlargement', ['shuffle', 'bilinear'])
 @pytest.mark.parametrize('size', [(1, 1), (2, 3), (16, 5)])
-def test_details_of_any_image_change_its_kernels(enlargement, size):
-    part = reduced(enlargement, detail_channels=6)
+@pytest.mark.parametrize('blocks', [0, 2])
+def test_details_of_any_image_change_its_kernels(enlargement, size, blocks):
+    part = reduced(enlargement, detail_channels=6, detail_blocks=blocks)
     y = inputs(size)[0]
     features = inputs([-(-side // 4) for side in size])[1:]
     assert part(y, *features).shape == y.shape
@@ -156,8 +157,9 @@ def test_details_of_any_image_change_its_kernels(enlargement, size):
     torch.testing.assert_close(part(y, *features), plain(y, *features))
 
 
-def test_details_let_kernels_differ_within_a_block():
-    part = reduced(detail_channels=6)
+@pytest.mark.parametrize('blocks', [0, 2])
+def test_details_let_kernels_differ_within_a_block(blocks):
+    part = reduced(detail_channels=6, detail_blocks=blocks)
     y, features = inputs((8, 8))[0], inputs((2, 2))[1:]
     _, omega = part.predict_weights(*features, y)
     assert (omega[..., :4, :4] - omega[..., :1, :1]).abs().max() > 1e-3
@@ -165,6 +167,21 @@ def test_details_let_kernels_differ_within_a_block():
     for name, parameter in part.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
+
+
+def test_blocks_see_details_around():
+    part = reduced(detail_channels=6, detail_blocks=2)
+    y, features = inputs((16, 16))[0], inputs((4, 4))[1:]
+    y.requires_grad_()
+    # Of the bands, more than what each pixel has itself.
+    _, omega = part.predict_weights(*features, y)
+    plain = reduced(detail_channels=6)
+    plain.load_state_dict(part.state_dict(), strict=False)
+    _, of_pixels = plain.predict_weights(*features, y)
+    assert (omega - of_pixels).abs().max() > 1e-3
+    for block in part.detail_blocks:
+        block.conv2.weight.data.zero_()
+    torch.testing.assert_close(part.predict_weights(*features, y)[1], of_pixels)
 
 
 def test_details_want_the_image():
@@ -196,8 +213,13 @@ def test_any_dtype(dtype):
         (dict(border='wrap'), "border must be in .* got 'wrap'"),
         (dict(mixing_start=0), 'mixing_start must be positive, got 0'),
         (dict(detail_channels=-1), 'detail_channels must not be negative, got -1'),
+        (dict(detail_blocks=1), 'none without detail_channels, got 1'),
+        (
+            dict(detail_channels=4, detail_blocks=-1),
+            'detail_blocks must not be negative, .* got -1',
+        ),
     ],
-    ids=['in_channels', 'fusion', 'enlargement', 'border', 'mixing_start', 'detail'],
+    ids=lambda value: '_'.join(value) if isinstance(value, dict) else '',
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):

@@ -249,6 +249,7 @@ def test_configs_of_others_are_merged_as_mmengine_does(tmp_path):
     assert config.train_dataloader.dataset.data_root == 'here'
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('script', ['train.py', 'test.py'])
 def test_data_root_reaches_the_data_sets_of_mmagics_own_scripts(script, tmp_path):
     path = Path(mmagic.__file__).parent / '.mim' / 'tools' / script

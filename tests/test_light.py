@@ -50,6 +50,7 @@ def photo(tmp_path):
     return path
 
 
+@pytest.mark.long
 def test_photo_is_restored_without_mmagic_to_the_same_bytes(tmp_path, photo):
     tool = f"""
 import runpy
@@ -105,6 +106,7 @@ def test_nothing_heavy_is_imported_early(program):
     assert ended.stdout.splitlines()[-1] == 'set()'
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('first', ['mmagic_inik', 'mmagic.apis'])
 def test_mmagic_knows_our_parts_in_either_order(first):
     program = f"""

@@ -91,6 +91,7 @@ def run(light, *command, **options):
     )
 
 
+@pytest.mark.long
 def test_a_photo_is_restored_to_the_same_bytes(light, tmp_path):
     photo = tmp_path / 'photo.jpg'
     Image.fromarray(data.chelsea()[100:200, 100:227]).save(photo)
@@ -150,6 +151,7 @@ def test_page_says_what_it_needs(light):
         assert (package / 'app' / file).is_file()
 
 
+@pytest.mark.long
 def test_a_model_is_exported_and_run_with_the_extra(light, tmp_path):
     model, photo = tmp_path / 'model.onnx', tmp_path / 'photo.png'
     refused = run(light, 'mmagic-inik', 'export', 'shipped', model)

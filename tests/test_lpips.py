@@ -416,6 +416,7 @@ def test_code_in_weights_is_not_run(tmp_path, place):
     assert made.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ('net', 'file'),
     [('alex', 'alexnet_features.pth'), ('squeeze', 'squeezenet1_1_features.pth')],

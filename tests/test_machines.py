@@ -171,6 +171,7 @@ def weights(work):
     return load_checkpoint_file(work / 'iter_2.pth')['state_dict']
 
 
+@pytest.mark.long
 def test_two_machines_train_as_one_and_part_with_a_sentence(
     machines, slurm, photos, tmp_path, monkeypatch, capfd
 ):

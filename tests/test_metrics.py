@@ -201,6 +201,7 @@ def test_niqe_of_flat_images_is_no_number():
     assert np.isnan(scores.niqe(np.full((200, 200, 3), 128.0)))
 
 
+@pytest.mark.long
 def test_real_photos():
     """Fixed points of untouched photos, all sixty: PSNR 24.824, SSIM 0.7410."""
     if not PHOTOS.exists():

@@ -93,6 +93,7 @@ def test_mim_sees_that_no_gpus_are_to_be_told(script, capfd):
     assert '--gpus' not in capfd.readouterr().out
 
 
+@pytest.mark.long
 def test_mmagics_own_train_script_goes_on(trained, photos, tmp_path):
     work = shutil.copytree(trained, tmp_path / 'work')
     (work / 'last_checkpoint').write_text(str(work / 'iter_2.pth'))

@@ -115,6 +115,7 @@ def test_every_mixed_config_is_tried():
     assert {path.stem for path in MIXED.glob('*.py')} == TINY.keys()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('name', TINY)
 def test_trains_validates_and_tests(tool, data, tmp_path, name):
     root, work = data / ('gopro' if 'gopro' in name else 'pairs'), tmp_path / 'work'
@@ -220,6 +221,7 @@ def own_options(data):
     ]
 
 
+@pytest.mark.long
 def test_backbone_in_a_file_of_ones_own(tool, data, own, tmp_path):
     log = tool('train.py', own, *own_options(data))
     assert 'Iter(val) [4/4]    PSNR: ' in log
@@ -230,6 +232,7 @@ def test_backbone_in_a_file_of_ones_own(tool, data, own, tmp_path):
     assert 'Iter(test) [4/4]    PSNR: ' in log
 
 
+@pytest.mark.long
 def test_mixed_and_ablated_networks_train_on_two_processes(data, own, tmp_path):
     """Through dist_train.sh, the ranks going from config to config."""
     lines = [[own, '--work-dir', tmp_path / 'mine', *own_options(data)]]

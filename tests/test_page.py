@@ -36,6 +36,7 @@ if CHROMIUM is None:
         'there is no Chromium; on Debian and Ubuntu: apt install chromium',
         allow_module_level=True,
     )
+pytestmark = pytest.mark.long
 # Milliseconds that a photo may take on a busy machine.
 PATIENCE = 120_000
 LIMIT = 2_000_000

@@ -120,6 +120,7 @@ def test_versions_are_those_that_setup_allows():
     assert dict(mmengine='0.10.', mmagic='1.2.') == patches._MADE_FOR
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('first', ['data_variables', 'engine', 'registry', 'launch'])
 def test_any_module_may_be_the_one_that_brings_mmengine(first):
     program = f"""

@@ -118,6 +118,7 @@ def restored_photo(config, checkpoint, photo, out):
     return np.asarray(Image.open(out / photo.name))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('name', LOSSES)
 def test_trains_resumes_tests_and_restores(narrow, tool, data, tmp_path, name):
     config, work = PEERS / f'{name}_dpdd.py', tmp_path / 'work'

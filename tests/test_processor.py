@@ -408,6 +408,7 @@ print(resolve_dtype('auto', 'cpu'))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     'caps',
     [

@@ -261,6 +261,7 @@ def test_place_that_cannot_be_written(tmp_path, tool):
     assert failure.endswith('not restored: 1, for the reasons above')
 
 
+@pytest.mark.long
 def test_interrupt_leaves_whole_photos_alone(tmp_path, weights):
     photos = tmp_path / 'photos'
     pixels = np.kron(noise((60, 70, 3)), np.ones((8, 8, 1), np.uint8))

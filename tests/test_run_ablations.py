@@ -104,6 +104,7 @@ def crops(monkeypatch):
     return seen
 
 
+@pytest.mark.long
 def test_variants_are_trained_alike_and_scored_like_scikit_image(
     tool, data, tmp_path, crops, capfd
 ):
@@ -167,6 +168,7 @@ def test_variants_are_trained_alike_and_scored_like_scikit_image(
     assert '- All: iterations 4; seed 0; ' in text
 
 
+@pytest.mark.long
 def test_finished_is_not_repeated_and_unfinished_goes_on(tool, data, tmp_path, crops):
     out = tmp_path / 'out'
     tool.main(arguments(data, out))
@@ -210,6 +212,7 @@ def test_finished_is_not_repeated_and_unfinished_goes_on(tool, data, tmp_path, c
     assert results(out).keys() == {'tiny'}
 
 
+@pytest.mark.long
 def test_other_settings_are_not_mixed(tool, data, tmp_path):
     out = tmp_path / 'out'
     tool.main(arguments(data, out))
@@ -321,7 +324,7 @@ def test_a_tools_own_sentence_is_passed_on(tool, tmp_path):
     with pytest.raises(SystemExit) as stop:
         tool.main(arguments(tmp_path / 'nowhere', tmp_path / 'out'))
     assert stop.value.code.startswith(
-        f'run_ablations: tiny: train: data_root {tmp_path}/nowhere '
+        f'run_ablations: tiny: train: data set {tmp_path}/nowhere '
     )
     assert stop.value.code.endswith(f' (more in {tmp_path}/out/tiny/train.log)')
 
@@ -375,6 +378,7 @@ def living(group):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != 'linux', reason='kills by a Linux signal')
 def test_a_killed_command_leaves_no_training_and_goes_on(tool, data, tmp_path):
     out, given = tmp_path / 'out', arguments(data, tmp_path / 'out', iters=12)

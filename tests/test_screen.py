@@ -30,6 +30,7 @@ TRAIN = (
 )
 
 
+@pytest.mark.long
 def test_imports_are_quiet_and_ours_are_heard():
     program = (
         'import mmagic_inik.full_setup, warnings, mmagic.models\n'

@@ -103,6 +103,7 @@ def test_mmengine_loads_every_file_of_weights_by_its_config(config, file, tmp_pa
             torch.testing.assert_close(state[name], weight.float(), rtol=0, atol=0)
 
 
+@pytest.mark.long
 def test_mmagics_own_script_scores_the_shipped_weights(tmp_path):
     photos = tmp_path / 'photos'
     photos.mkdir()
@@ -204,6 +205,7 @@ def test_metafile_has_the_results_as_measured():
         assert value == pytest.approx(ours[key], abs=5e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('name', ['iniknet_small_synthetic', 'iniknet_light_synthetic'])
 def test_training_goes_on_from_the_committed_state(tmp_path, name):
     state = ROOT / 'benchmarks' / 'weights' / f'{name}_state.pth'

@@ -84,6 +84,7 @@ def short(data, iters, **more):
     return ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
 
 
+@pytest.mark.long
 def test_train_resume_test(tool, data, tmp_path):
     work = tmp_path / 'work'
     code, _ = tool('train.py', DEMO, '--work-dir', work, *short(data, 4))
@@ -125,6 +126,7 @@ def test_train_resume_test(tool, data, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_paper_recipe_trains_with_lpips(tool, data, alexnet, tmp_path):
     code, log = tool(
         'train.py',
@@ -149,6 +151,7 @@ def test_paper_recipe_trains_with_lpips(tool, data, alexnet, tmp_path):
         assert name in log
 
 
+@pytest.mark.long
 def test_converted_checkpoint_is_tested(tool, data, alexnet, tmp_path):
     config = dict(base_ch=32, num_res_unet=2, num_res_lstm=2, basis_num=10)
     config |= dict(max_kernel_size=15, w_min=2, w_max=12)
@@ -219,7 +222,7 @@ def test_no_data_is_one_clear_error(tool, tmp_path, make):
     if make:
         root.mkdir()
     code, _ = tool('train.py', DPDD, '--cfg-options', f'data_root={root}')
-    assert f'data_root {root}' in code
+    assert f'data set {root}' in code
     assert 'train_c/source + train_c/target' in code
     assert 'input + target' in code
 
@@ -289,6 +292,7 @@ def _text(path):
     return path.read_text() if path.exists() else ''
 
 
+@pytest.mark.long
 def test_two_processes_survive_a_kill_and_agree(data, tmp_path):
     config, work = tmp_path / 'config.py', tmp_path / 'work'
     config.write_text(

@@ -30,6 +30,7 @@ for case in all_cases(GPUS, all_tiles=False):
 """
 
 
+@pytest.mark.long
 def test_every_gpu_has_room_and_no_register_overflows():
     # The tests' own process has Triton's interpreter in place of its compiler.
     made = subprocess.run(

@@ -55,6 +55,7 @@ def draw(tmp_path, capsys):
     return run
 
 
+@pytest.mark.long
 def test_tool_draws_every_photo_of_a_folder(folder, draw):
     pictures, _, failure = draw([folder], '--at', '3,4', '--max-side', '20')
     assert failure is None
@@ -73,6 +74,7 @@ def test_tool_draws_every_photo_of_a_folder(folder, draw):
     assert 0 < np.abs(restored - photo).mean() < 0.1 * 255
 
 
+@pytest.mark.long
 def test_tool_restores_as_the_model_does(folder, draw, tmp_path):
     pictures, _, _ = draw([folder / 'a.png'])
     model = init_model(TINY, None, 'cpu')

@@ -201,7 +201,7 @@ def find_layout(
     accepted = (
         f'for {split} one of these is expected under it: '
         + ', '.join(str(layout) for layout, _ in candidates)
-        + '; another place is given as data_root, to train.py and test.py by '
+        + '; give another place, to train.py and test.py by '
         '`--cfg-options data_root=PATH`'
     )
     for layout, place in candidates:
@@ -217,7 +217,7 @@ def find_layout(
     if absolute:
         raise InputError(f'{absolute[0]}, which the layout names, does not exist')
     problem = 'has no known layout' if root.is_dir() else 'is not a folder'
-    raise InputError(f'data_root {root} {problem}; {accepted}')
+    raise InputError(f'data set {root} {problem}; {accepted}')
 
 
 def folders_of(root: Path, layout: Layout) -> list[Path]:

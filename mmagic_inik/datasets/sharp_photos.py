@@ -105,7 +105,7 @@ class SharpPhotoDataset(BaseDataset):
         root = Path(self.data_root)
         if not root.is_dir():
             raise InputError(
-                f'data_root {root} is not a folder; give one with sharp photographs, '
+                f'data set {root} is not a folder; give one with sharp photographs, '
                 'to train.py and test.py by `--cfg-options data_root=PATH`'
             )
         paths, _ = photos_of(root, Layout('.', None))

@@ -13,7 +13,7 @@ from .atom_banks import INRAtomBank
 from .base_module import BaseModule
 from .build import build_part
 from .frequency_bands import normalised_bands
-from .layers import PointConv2d
+from .layers import PointConv2d, ResBlocks
 
 FUSIONS = ('conv', 'sum')
 ENLARGEMENTS = ('shuffle', 'bilinear')
@@ -65,6 +65,8 @@ class InverseFilterHead(BaseModule):
             convolution of the image's :func:`normalised_bands` plus one of both
             features, rectified; what a 1×1 convolution makes of it is added to the
             logits of μ and to ω. Default: 0, none.
+        detail_blocks (int): Residual blocks of that layer, before the last convolution,
+            by which kernels may depend on the details around. Default: 0.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
@@ -100,6 +102,7 @@ class InverseFilterHead(BaseModule):
         border: str = 'zero',
         mixing_start: float = 0.1,
         detail_channels: int = 0,
+        detail_blocks: int = 0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -122,6 +125,11 @@ class InverseFilterHead(BaseModule):
             raise ValueError(
                 f'detail_channels must not be negative, got {detail_channels}'
             )
+        if detail_blocks < 0 or (detail_blocks and not detail_channels):
+            raise ValueError(
+                'detail_blocks must not be negative, and none without detail_channels, '
+                f'got {detail_blocks}'
+            )
         self.border = border
         self.reduction = reduction
         self.enlargement = enlargement
@@ -140,6 +148,7 @@ class InverseFilterHead(BaseModule):
         if detail_channels:
             self.detail = nn.Conv2d(DETAIL_BANDS, detail_channels, 1, bias=False)
             self.context = PointConv2d(2 * in_channels, detail_channels * copies)
+            self.detail_blocks = ResBlocks(detail_channels, detail_blocks)
             self.detail_predictor = PointConv2d(detail_channels, num_sizes + num_atoms)
             if copies > 1:
                 _start_copies_alike(self.context, copies)
@@ -204,6 +213,7 @@ class InverseFilterHead(BaseModule):
             bands = normalised_bands(image, DETAIL_BANDS, self.reduction)
             bands = bands[..., : image.shape[-2], : image.shape[-1]]
             hidden = F.relu(self.detail(bands) + self._enlarged(context, size))
+            hidden = self.detail_blocks(hidden)
             of_mu, of_omega = self.detail_predictor(hidden).split(
                 [mu.shape[1], omega.shape[1]], 1
             )

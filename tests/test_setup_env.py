@@ -149,9 +149,27 @@ def test_wheel_cache_is_keyed_by_python_torch_and_cuda(tmp_path, monkeypatch):
     built = []
 
     def compile_wheel(title, command, log, **environment):
+        if 'download' in command:
+            folder = Path(command[command.index('-d') + 1])
+            sources = folder / 'mmcv-2.1.0/mmcv/ops/csrc/pytorch/cpu'
+            sources.mkdir(parents=True)
+            for path in ('pybind.cpp', 'nms.cpp', 'cpu/nms.cpp', 'cpu/psamask.cpp'):
+                (sources.parent / path).write_text(path)
+            shutil.make_archive(str(folder / 'mmcv'), 'gztar', folder, 'mmcv-2.1.0')
+            shutil.rmtree(folder / 'mmcv-2.1.0')
+            return
+        sources = command[-1] / 'mmcv/ops/csrc/pytorch'
+        compiled = {str(path.relative_to(sources)) for path in sources.rglob('*.cpp')}
+        assert compiled == {
+            'pybind.cpp',
+            'merged.cpp',
+            'cpu/psamask.cpp',
+            'cpu/merged.cpp',
+        }
+        assert (sources / 'cpu/merged.cpp').read_text() == '#include "nms.inc"\n'
+        assert (sources / 'cpu/nms.inc').read_text() == 'cpu/nms.cpp'
         built.append(environment)
         folder = Path(command[command.index('-w') + 1])
-        folder.mkdir()
         (folder / 'mmcv-2.1.0-cp311.whl').write_text('')
 
     monkeypatch.setattr(wheels, 'run', compile_wheel)

@@ -3,10 +3,10 @@
 `benchmarks/designs.py PHOTOS --seconds 1800 [--designs NAME...]` first times a step of
 training and the restoration of 640x640 pixels of every design, which wants a machine
 that does nothing else. Then each is trained on synthetic defocus of the sharp PHOTOS by
-configs/iniknet_light_synthetic.py for as many iterations as the seconds would hold, the
-schedule fitted to them, and judged on held-out scenes (benchmarks/held_out.py), as the
-recipe has them whatever scenes it was trained on. After a kill the same command goes
-on. Writes benchmarks/results/designs.md and .json.
+configs/iniknet_light_start.py for as many iterations as the seconds would hold, the
+schedule fitted to them, and judged on held-out scenes (benchmarks/held_out.py), as
+configs/iniknet_light_synthetic.py has them whatever scenes it was trained on. After a
+kill the same command goes on. Writes benchmarks/results/designs.md and .json.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import torch
 from held_out import groups, psnr, restored, scenes
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -32,8 +33,8 @@ from mmagic_inik.restoration import load_restorer
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results' / 'designs'
-RECIPE = ROOT / 'configs' / 'iniknet_light_synthetic.py'
-SMALL = ROOT / 'configs' / 'iniknet_small_synthetic.py'
+RECIPE = ROOT / 'configs' / 'iniknet_light_start.py'
+JUDGED = ROOT / 'configs' / 'iniknet_light_synthetic.py'
 REPEATS = 5
 
 
@@ -46,17 +47,34 @@ def sized(channels: int, reduction: int) -> dict:
     )
 
 
+NO_DETAILS = dict(detail_channels=0, detail_blocks=0)
+PLAIN = dict(backbone=dict(signed_bands=0), head=NO_DETAILS)
+# That of configs/iniknet_small_synthetic.py.
+SMALL = sized(16, 1)
+SMALL['backbone'].update(energy_bands=0, signed_bands=0)
+SMALL['head'].update(
+    border='zero',
+    mixing_start=0.1,
+    **NO_DETAILS,
+    atom_bank=dict(
+        num_atoms=10, kernel_sizes=(1, 3, 5, 7, 9, 11, 13, 15), zero_sum=False
+    ),
+)
 # What a generator differs by from the recipe's.
 DESIGNS = {
     '1/4, C = 32 (the recipe)': {},
     '1/4, C = 48': sized(48, 4),
     '1/2, C = 24': sized(24, 2),
-    '1/4, C = 32, without energies': dict(backbone=dict(energy_bands=0)),
-    '1/4, C = 32, with signed bands': dict(backbone=dict(signed_bands=4)),
-    '1/4, C = 32, with signed bands and details': dict(
-        backbone=dict(signed_bands=4), head=dict(detail_channels=16)
+    '1/4, C = 32, without signed bands and details': PLAIN,
+    '1/4, C = 32, without details': dict(head=NO_DETAILS),
+    '1/4, C = 32, details of a pixel alone': dict(head=dict(detail_blocks=0)),
+    '1/4, C = 32, N = 16, six sizes': dict(
+        head=dict(atom_bank=dict(num_atoms=16, kernel_sizes=(3, 5, 7, 9, 11, 15)))
     ),
-    '1/4, C = 32, logits enlarged bilinearly': dict(head=dict(enlargement='bilinear')),
+    '1/4, C = 32, without energies': dict(backbone=dict(energy_bands=0)),
+    '1/4, C = 32, logits enlarged bilinearly': dict(
+        head=dict(enlargement='bilinear', **NO_DETAILS)
+    ),
     '1/4, C = 32, ConvNeck': dict(neck=dict(type='ConvNeck')),
     '1/4, C = 32, two scales': dict(num_scales=2),
     '1/4, C = 32, sizes to 21': dict(
@@ -68,13 +86,13 @@ DESIGNS = {
     '1/4, C = 32, released start and border': dict(
         head=dict(border='zero', mixing_start=0.1, atom_bank=dict(zero_sum=False))
     ),
-    'small: full resolution, C = 16': None,
+    'small: full resolution, C = 16': SMALL,
 }
 # What scenes of training differ by from the recipe's.
 SCENES = {
-    'scenes: none in focus': dict(in_focus=0, soft_in_focus=0),
+    'scenes: a tenth in focus': dict(in_focus=0.1),
     'scenes: a fifth in focus, half of it soft': dict(in_focus=0.2, soft_in_focus=0.5),
-    'scenes: targets as they are': dict(softness=0),
+    'scenes: targets softened': dict(softness=0.9),
     'scenes: radii to 16': dict(max_radius=16),
     'scenes: input of another brightness': dict(gain=(0.9, 1.1), color_gain=0.03),
 }
@@ -82,11 +100,9 @@ SCENES = {
 
 def write_config(name: str, folder: Path) -> Path:
     """A design, or other scenes, as a config file."""
-    options = DESIGNS.get(name, {})
-    base = SMALL if options is None else RECIPE
     lines = [
-        f'_base_ = {str(base)!r}',
-        f'model = dict(generator={options or {}!r})',
+        f'_base_ = {str(RECIPE)!r}',
+        f'model = dict(generator={DESIGNS.get(name, {})!r})',
         'dataset = _base_.train_dataloader.dataset',
         f'dataset.pipeline[1].update({SCENES.get(name, {})!r})',
         'train_dataloader = dict(dataset=dataset)',
@@ -134,7 +150,7 @@ def train(config: Path, photos: str, iterations: int) -> Path:
 def judge(config: Path, checkpoint: Path, photos: str) -> dict[str, float]:
     """Mean gains in PSNR (dB) by group of held-out scenes."""
     network = load_restorer(str(config), str(checkpoint))
-    recipe = Config.fromfile(RECIPE)
+    recipe = Config.fromfile(JUDGED)
     recipe.val_dataloader.dataset.data_root = photos
     in_focus, images, targets = zip(*scenes(recipe), strict=True)
     before = psnr(targets, images)
@@ -159,7 +175,9 @@ def as_markdown(results: dict) -> str:
         lines.append(f'| {" | ".join(cells)} |')
     origin = '; '.join(results[key] for key in ('device', 'commit'))
     seconds = f'{results["seconds"]:.0f} seconds of training each'
-    lines += ['', f'Gains in PSNR (dB) on held-out scenes; {seconds}; {origin}.']
+    threads = f'threads: {results["threads"]}'
+    notes = ['Gains in PSNR (dB) on held-out scenes', seconds, threads, origin]
+    lines += ['', '; '.join(notes) + '.']
     return '\n'.join(lines) + '\n'
 
 
@@ -183,13 +201,14 @@ def main() -> None:
     path = args.out.with_suffix('.json')
     results = dict(
         seconds=args.seconds,
+        threads=torch.get_num_threads(),
         device=describe_device('cpu'),
         commit=describe_commit(),
         designs={},
     )
     if path.exists():
         former = json.loads(path.read_text())
-        if former['seconds'] == args.seconds and former['device'] == results['device']:
+        if all(former[k] == results[k] for k in ('seconds', 'threads', 'device')):
             results = former
 
     def save() -> None:

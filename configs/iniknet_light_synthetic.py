@@ -2,7 +2,7 @@
 # the package: `make train-shipped DATA=PATH`. U-Net and necks work on features of a
 # quarter of the resolution, the weights of atoms and sizes are brought back to the full
 # one, and so is the filtering: twice the channels of iniknet_small_synthetic.py at a
-# quarter of its cost.
+# quarter of its cost. It begins with iniknet_light_start.py.
 _base_ = 'iniknet_synthetic.py'
 channels = 32
 reduction = 4
@@ -10,7 +10,11 @@ reduction = 4
 model = dict(
     generator=dict(
         backbone=dict(
-            base_channels=channels, num_res_blocks=1, reduction=reduction, energy_bands=4
+            base_channels=channels,
+            num_res_blocks=1,
+            reduction=reduction,
+            energy_bands=4,
+            signed_bands=4,
         ),
         neck=dict(channels=channels, num_res_blocks=1),
         head=dict(
@@ -18,6 +22,9 @@ model = dict(
             reduction=reduction,
             border='reflect',
             mixing_start=0.3,
+            # What kernels that differ from pixel to pixel are chosen by.
+            detail_channels=16,
+            detail_blocks=2,
             # Brightness passes by; what differs between input and target is not
             # learned. Without the size 1, whose atom would be nothing: a softmax that
             # has come to choose it alone is a way of leaving photos as they are from

@@ -9,7 +9,12 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from PIL import Image
 
-from mmagic_inik.engine import ProgressHook, load_checkpoint_file, small_state
+from mmagic_inik.engine import (
+    ProgressHook,
+    load_checkpoint_file,
+    progress_hook,
+    small_state,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -103,6 +108,13 @@ def test_progress_goes_on_with_training_in_another_place(run, tmp_path):
     assert rows[2]['total'] > rows[1]['total']
     with Image.open(tmp_path / 'elsewhere/progress.png') as picture:
         assert picture.width > 300
+
+
+def test_images_of_all_processes_count(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress_hook, 'get_world_size', lambda: 2)
+    run(2)
+    (row,) = table(tmp_path / 'work')
+    assert (row['images'], row['megapixels']) == (16, 0.016)
 
 
 def test_a_repeated_validation_replaces_its_row(run, tmp_path):

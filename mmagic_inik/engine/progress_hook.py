@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from mmagic.registry import HOOKS
-from mmengine.dist import master_only
+from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -17,10 +17,11 @@ class ProgressHook(Hook):
     """Writes a row for every validation into ``progress.csv``, and draws it.
 
     A row has the iteration, the hours trained without validation (by the wall clock, in
-    all pieces together), images and megapixels seen, and the scores. Rows travel within
-    checkpoints, so that the table goes on wherever training does: it lies in the work
-    folder with ``progress.png`` beside it. A checkpoint is saved before the validation
-    of its own iteration; that row is taken from a table that is already there.
+    all pieces together), images and megapixels seen by all processes, and the scores.
+    Rows travel within checkpoints, so that the table goes on wherever training does: it
+    lies in the work folder with ``progress.png`` beside it. A checkpoint is saved
+    before the validation of its own iteration; that row is taken from a table that is
+    already there.
     """
 
     # After the evaluator's scores are known, before the checkpoint hook saves.
@@ -68,8 +69,11 @@ class ProgressHook(Hook):
             self._spent['hours'] += (now - self._since) / 3600
         self._since = now
         images = data_batch['inputs']
-        self._spent['images'] += len(images)
-        self._spent['megapixels'] += sum(i.shape[-2:].numel() for i in images) / 1e6
+        # Every process has a batch of its own, of the same size.
+        processes = get_world_size()
+        pixels = sum(i.shape[-2:].numel() for i in images)
+        self._spent['images'] += processes * len(images)
+        self._spent['megapixels'] += processes * pixels / 1e6
 
     def before_val(self, runner: Runner) -> None:
         """Stop the clock."""

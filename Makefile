@@ -20,7 +20,7 @@ demo: say-demo env ## train on sample photos, restore others, draw pictures
 	@$(BIN)/python tools/demo.py
 
 say-demo:
-	@echo 'make demo: the set-up, if it is not complete (10 to 15 minutes, once); then a real photo is restored,'
+	@echo 'make demo: the set-up, if it is not complete (4 to 10 minutes, once); then a real photo is restored,'
 	@echo 'a small INIKNet is trained on sample photos (three to seven minutes), and restores what it has not seen.'
 
 docs: env ## the documentation, in docs/_build

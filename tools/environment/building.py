@@ -47,7 +47,7 @@ def build(venv: Path, light: bool = False) -> None:
     if stamp.exists() and stamp.read_text() in {wanted, fingerprint()}:
         return
     check_machine(venv, light)
-    minutes = '3 min' if light else '15 min on 2 cores, 4 min of it downloads'
+    minutes = '3 min' if light else '5 min on 2 cores, half of it downloads'
     print(f'Building {venv}: about {minutes}.', flush=True)
     log = venv / 'setup.log'
     venv.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,14 @@
 """The demo's pictures, and what its input is worth."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from mmagic.evaluation.metrics.psnr import psnr
 from skimage import data
 
-from ..models import Restorer
+from ..models import INIKNet, INRAtomBank, Restorer
 from ..photos import read_photo
 from ..restoration import load_restorer, restore
 from .atom_figures import atom_sheet
@@ -49,15 +50,15 @@ def draw_test_photos(model: Restorer, pairs: Path, folder: Path) -> None:
         folder (Path): Where to write.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    network = model.generator
-    bank = network.head.atom_bank
+    head = cast(INIKNet, model.generator).head
+    bank = cast(INRAtomBank, head.atom_bank)
     atom_sheet([atom.cpu() for atom in bank()]).savefig(folder / 'atoms.png', dpi=120)
     sizes = [f'M = {size}' for size in bank.kernel_sizes]
     numbers = [f'n = {n + 1}' for n in range(bank.num_atoms)]
     for path in sorted((pairs / 'input').glob('*.png')):
         blurred, sharp = read_photo(path), read_photo(pairs / 'target' / path.name)
         y = torch.from_numpy(blurred).permute(2, 0, 1)[None].float() / 255
-        watch = HeadWatch(network.head)
+        watch = HeadWatch(head)
         restored = model(y)[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
         restored = np.rint(restored).astype(np.uint8)
         titles = [

@@ -166,6 +166,9 @@ def open_page(browser, server):
             context.on('weberror', lambda error: errors.append(str(error.error)))
             page = context.new_page()
             page.set_default_timeout(PATIENCE)
+            # Playwright begins to intercept dialogues some time after it is asked to,
+            # on a busy machine behind the key that opens one.
+            page.on('filechooser', lambda chooser: None)
             page.goto(server.address)
             expect(page.get_by_text('choose files')).to_be_visible(timeout=PATIENCE)
             return page

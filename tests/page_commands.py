@@ -87,6 +87,9 @@ def shortened(config, words):
         options += [f'{loader}_dataloader.dataset.indices=1']
     if config.model.loss.losses.get('lpips') and 'losses.lpips' not in ' '.join(words):
         options += ['model.loss.losses.lpips=None']
+    if 'lpips_weights' in ' '.join(words):
+        # Weights that no score uses are refused.
+        options += ['test_evaluator.0.scores=[PSNR,LPIPS_alex]']
     maker = config.train_dataloader.dataset.pipeline[1]
     key = 'crop_size' if maker.type == 'SyntheticDefocus' else 'gt_patch_size'
     options += [f'train_dataloader.dataset.pipeline.1.{key}=32']

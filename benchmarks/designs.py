@@ -147,12 +147,23 @@ def train(config: Path, photos: str, iterations: int) -> Path:
     return last
 
 
-def judge(config: Path, checkpoint: Path, photos: str) -> dict[str, float]:
-    """Mean gains in PSNR (dB) by group of held-out scenes."""
-    network = load_restorer(str(config), str(checkpoint))
+def held_out(photos: str) -> list[tuple[bool, np.ndarray, np.ndarray]]:
+    """The scenes that every design is judged on.
+
+    Raises:
+        InputError: If there are no sharp photos.
+    """
     recipe = Config.fromfile(JUDGED)
     recipe.val_dataloader.dataset.data_root = photos
-    in_focus, images, targets = zip(*scenes(recipe), strict=True)
+    return list(scenes(recipe))
+
+
+def judge(
+    config: Path, checkpoint: Path, judged: list[tuple[bool, np.ndarray, np.ndarray]]
+) -> dict[str, float]:
+    """Mean gains in PSNR (dB) by group of held-out scenes."""
+    network = load_restorer(str(config), str(checkpoint))
+    in_focus, images, targets = zip(*judged, strict=True)
     before = psnr(targets, images)
     gains = psnr(targets, [restored(image, network) for image in images]) - before
     columns = groups(before, np.array(in_focus))
@@ -216,6 +227,8 @@ def main() -> None:
         args.out.with_suffix('.md').write_text(as_markdown(results))
 
     try:
+        # Before the timing, which takes minutes.
+        judged = held_out(args.photos)
         configs = {name: write_config(name, folder) for name in args.designs}
         for name, config in configs.items():
             if name not in results['designs']:
@@ -227,7 +240,7 @@ def main() -> None:
             design = results['designs'][name]
             if 'gains' not in design:
                 last = train(config, args.photos, design['iterations'])
-                design['gains'] = judge(config, last, args.photos)
+                design['gains'] = judge(config, last, judged)
                 save()
     except InputError as error:
         sys.exit(f'designs: {error}')

@@ -78,6 +78,16 @@ def test_all_is_trained_judged_and_written(designs, tmp_path, monkeypatch, capsy
     designs.main()
 
 
+def test_no_photos_are_said_before_anything_is_timed(designs, tmp_path, monkeypatch):
+    monkeypatch.setattr(designs, 'measure', None)
+    arguments = ['designs', tmp_path / 'absent', '--work-dir', tmp_path / 'work']
+    arguments += ['--out', tmp_path / 'table']
+    monkeypatch.setattr('sys.argv', list(map(str, arguments)))
+    with pytest.raises(SystemExit, match='designs: data set .*absent is not a folder'):
+        designs.main()
+    assert not list(tmp_path.glob('table*'))
+
+
 def test_a_step_and_a_photo_are_timed(designs, tmp_path, monkeypatch):
     monkeypatch.setattr(designs, 'REPEATS', 1)
     config = designs.write_config('1/4, C = 32, ConvNeck', tmp_path)

@@ -123,9 +123,10 @@ def test_the_demo_shows_its_line_and_warnings_alone(trained):
         assert left_out in log.read_text()
 
 
-def test_another_screen_is_refused(trained):
+@pytest.mark.parametrize('terminal', [True, False])
+def test_another_screen_is_refused(trained, terminal):
     with pytest.raises(SystemExit, match="screen is 'none' in the config; 'scores' or"):
-        trained(True, 'screen=none')
+        trained(terminal, 'screen=none')
 
 
 def test_what_is_printed_of_a_checkpoint_goes_to_the_log(trained, tmp_path):

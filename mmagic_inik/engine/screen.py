@@ -159,7 +159,7 @@ class ScreenRunner(Runner):
         """
         logger = super().build_logger(*args, **kwargs)
         self.rewrites = sys.stdout.isatty() and is_main_process()
-        warnings_only = self.rewrites and _shows_progress_alone(self.cfg)
+        warnings_only = _shows_progress_alone(self.cfg) and self.rewrites
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.addFilter(

@@ -14,17 +14,24 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from held_out import groups, psnr, restored, scenes
+from mmagic.registry import MODELS
+from mmagic.structures import DataSample
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from overlap import load
-from straightforward import JOBS, Case
+from speed_cases import Case
+from straightforward import photo
+from torch import Tensor
 
 from mmagic_inik.benchmark.measuring import timed
 from mmagic_inik.benchmark.origin import describe_commit, describe_device
@@ -36,6 +43,9 @@ RESULTS = ROOT / 'benchmarks' / 'results' / 'designs'
 RECIPE = ROOT / 'configs' / 'iniknet_light_start.py'
 JUDGED = ROOT / 'configs' / 'iniknet_light_synthetic.py'
 REPEATS = 5
+# What is timed: crops of a step, and a photo.
+BATCH = Case('', 128, 128, '', '', batch=8)
+PHOTO = Case('', 640, 640, '', '')
 
 
 def sized(channels: int, reduction: int) -> dict:
@@ -113,20 +123,41 @@ def write_config(name: str, folder: Path) -> Path:
     return path
 
 
+def training_step(config: Path) -> Callable[[Tensor], None]:
+    """A step of training by a config's loss, in its type, on sharp crops."""
+    torch.manual_seed(0)
+    model = Config.fromfile(config).model
+    restorer = MODELS.build(model).train()
+    adam = torch.optim.Adam(restorer.parameters())
+
+    def step(sharp: Tensor) -> None:
+        adam.zero_grad()
+        blurred = F.avg_pool2d(sharp, 5, 1, 2)
+        losses = restorer.forward_train(blurred, DataSample(gt_img=sharp))
+        sum(losses.values()).backward()
+        adam.step()
+
+    return step
+
+
 def measure(config: Path) -> dict:
-    """Parameters in millions, seconds of a training step and of a photo."""
+    """Parameters, seconds of a training step and of restoring 640x640 pixels.
+
+    Both in the type that is fastest here, where the config's training takes it, too.
+    """
+    restorer = load(str(config), None)
+    work = {
+        'step_seconds': (training_step(config), BATCH),
+        'photo_seconds': (partial(restorer.restore, dtype='auto'), PHOTO),
+    }
     seconds = {}
-    for job, batch, side in (('training step', 8, 128), ('inference', 1, 640)):
-        step, image = JOBS[job](Case(job, side, side, 'fast', str(config), batch=batch))
-        step(image)
-        seconds[job] = median(timed(step, image) for _ in range(REPEATS))
-    network = load(str(config), None).generator
-    count = sum(p.numel() for p in network.parameters())
-    return dict(
-        parameters=count,
-        step_seconds=seconds['training step'],
-        photo_seconds=seconds['inference'],
-    )
+    for name, (run, case) in work.items():
+        image = photo(case)
+        with torch.set_grad_enabled(name == 'step_seconds'):
+            run(image)
+            seconds[name] = median(timed(run, image) for _ in range(REPEATS))
+    count = sum(p.numel() for p in restorer.generator.parameters())
+    return dict(parameters=count, **seconds)
 
 
 def train(config: Path, photos: str, iterations: int) -> Path:

@@ -169,6 +169,8 @@ def train(config: Path, photos: str, iterations: int) -> Path:
     ):
         command = [sys.executable, ROOT / 'tools/train.py', config, '--resume']
         command += ['--work-dir', work, '--cfg-options', f'data_root={photos}']
+        # Rendering shares the processor with training.
+        command.append('train_dataloader.dataset.pipeline.0.use_cache=True')
         subprocess.run(
             list(map(str, command)),
             check=True,

@@ -22,9 +22,9 @@ def restorer(monkeypatch):
     monkeypatch.setattr('mmagic_inik.models.peers.ifan._ITERATIONS', 2)
     torch.manual_seed(0)
 
-    def build(**options):
+    def build(width=1.0, **options):
         return IFANRestorer(
-            generator=IFAN(),
+            generator=IFAN(width=width),
             loss=MultiScaleLoss(dict(mse=nn.MSELoss())),
             size_divisor=1,
             min_size=1,
@@ -76,6 +76,15 @@ def test_losses_are_the_formulas(restorer):
     ):
         expected = weight * difference.square().mean()
         torch.testing.assert_close(losses[f'loss_{name}'].detach(), expected)
+
+
+def test_reblurring_is_of_the_networks_width(restorer):
+    model = restorer(width=0.25)
+    blurred, sharp = torch.rand(2, 1, 3, 30, 34)
+    losses = model.forward_train(blurred, sample(sharp))
+    losses['loss_reblur'].backward()
+    assert model.reblurring.layers[0][0].weight.shape[:2] == (32, 2 * 7 * 32)
+    assert all(p.grad.isfinite().all() for p in model.reblurring.parameters())
 
 
 def test_disparity_trains_the_estimator_by_the_right_view(restorer):

@@ -117,15 +117,16 @@ def test_bfloat16_is_near(network):
     assert (found.float() - expected).abs().max() < 0.1 * scale
 
 
-def test_everything_that_restores_gets_a_gradient(network):
+def train_once(network, image):
+    """Its outputs, when everything that restores has got a gradient."""
     unused = NETWORKS[network.name][-1]
     network.train()
     network.zero_grad()
     try:
         if hasattr(network, 'forward_scales'):
-            outputs = network.forward_scales(photo(network, 2))
+            outputs = network.forward_scales(image)
         else:
-            outputs = [network(photo(network, 2))]
+            outputs = [network(image)]
         sum(out.square().mean() for out in outputs).backward()
     finally:
         network.eval()
@@ -136,6 +137,34 @@ def test_everything_that_restores_gets_a_gradient(network):
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
     network.zero_grad()
+    return outputs
+
+
+def test_everything_that_restores_gets_a_gradient(network):
+    train_once(network, photo(network, 2))
+
+
+# 0.3: channels that are rounded are not twice the next level's; 0.01: the least.
+@pytest.mark.parametrize('width', [0.25, 0.3, 0.01])
+@pytest.mark.parametrize('name', DISTINCT)
+def test_narrow_network_is_small_and_trains(name, width):
+    build, arguments, released, _ = NETWORKS[name]
+    torch.manual_seed(0)
+    network = build(**arguments | NARROW.get(name, {}), width=width)
+    network.name = name
+    count = sum(p.numel() for p in network.parameters())
+    assert count < released / 4
+    outputs = train_once(network, photo(network, 2, 37, 45))
+    assert outputs[0].shape == (2, 3, 37, 45)
+    assert all(out.isfinite().all() for out in outputs)
+
+
+@pytest.mark.parametrize('width', [0, -0.25])
+@pytest.mark.parametrize('name', DISTINCT)
+def test_refuses_a_width_that_is_not_positive(name, width):
+    build, arguments, *_ = NETWORKS[name]
+    with pytest.raises(ValueError, match=f'width must be positive, got {width}'):
+        build(**arguments, width=width)
 
 
 def test_gradients_change_no_value(network):

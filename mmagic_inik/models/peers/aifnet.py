@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..base_module import BaseModule
 from ..padding import extend_sides
-from .layers import DownConv
+from .layers import DownConv, scaled
 
 _SLOPE = 0.2
 _NUM_LEVELS = 29
-# Convolutions and channels of VGG-19's five stages.
-_VGG = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
+# Convolutions of VGG-19's five stages.
+_VGG = (2, 2, 4, 4, 4)
 # ImageNet's, of images in BGR and [0, 255].
 _MEANS = (103.939, 116.779, 123.68)
 
@@ -34,9 +34,14 @@ class AIFNet(BaseModule):
     """The all-in-focus network, 41,557,358 parameters; RGB as released.
 
     Args:
+        width (float): Share of the released channels, in multiples of 4; released
+            weights fit 1 alone. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
             Without it, He's normal one, Glorot's uniform one before sigmoids, zero
             biases; the release's encoder began with VGG-19's weights of ImageNet.
+
+    Raises:
+        ValueError: If ``width`` is not positive.
 
     Example:
         >>> import torch
@@ -46,10 +51,10 @@ class AIFNet(BaseModule):
 
     levels: Tensor
 
-    def __init__(self, init_cfg: dict | None = None) -> None:
+    def __init__(self, width: float = 1.0, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        self.defocus = DefocusMapNet()
-        self.deblur = DeblurNet(3 * _NUM_LEVELS)
+        self.defocus = DefocusMapNet(width)
+        self.deblur = DeblurNet(3 * _NUM_LEVELS, width)
         levels = torch.arange(_NUM_LEVELS) / (_NUM_LEVELS - 1)
         self.register_buffer('levels', levels.view(-1, 1, 1), persistent=False)
 
@@ -106,31 +111,44 @@ class AIFNet(BaseModule):
 
 
 class DefocusMapNet(nn.Module):
-    """VGG-19's convolutions, a decoder and five heads at its stages."""
+    """VGG-19's convolutions, a decoder and five heads at its stages.
+
+    Args:
+        width (float): Share of the released channels. Default: 1.
+    """
 
     means: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
+        c32, c64, c128, c256, c512 = scaled((32, 64, 128, 256, 512), width)
         self.encoder = nn.ModuleList()
         source = 3
-        for count, width in _VGG:
-            widths = (source, *[width] * count)
+        stages = (c64, c128, c256, c512, c512)
+        for count, channels in zip(_VGG, stages, strict=True):
+            widths = (source, *[channels] * count)
             convs = map(_edge_conv, widths[:-1], widths[1:])
             self.encoder.append(nn.ModuleList(convs))
-            source = width
+            source = channels
+        # Each reads what comes from below and a skip of as many channels.
         self.decoder = nn.ModuleList(
-            _cbls(*widths)
-            for widths in ((1024, *[256] * 3), (512, *[128] * 3), (256, *[64] * 3))
+            _cbls(2 * source, *[channels] * 3)
+            for source, channels in ((c512, c256), (c256, c128), (c128, c64))
         )
-        self.decoder.append(_cbls(128, 64))
-        self.refinement = nn.ModuleList(_Refinement(64) for _ in range(7))
-        self.final = nn.Sequential(*_cbls(64, 64, 32), _edge_conv(32, 1), nn.Sigmoid())
+        self.decoder.append(_cbls(2 * c64, c64))
+        self.refinement = nn.ModuleList(_Refinement(c64) for _ in range(7))
+        self.final = nn.Sequential(
+            *_cbls(c64, c64, c32), _edge_conv(c32, 1), nn.Sigmoid()
+        )
+        heads = ((c512, c256), (c256, c128), (c128, c64), (c64, c32), (c64, c32))
         self.auxiliary = nn.ModuleList(
             nn.Sequential(
-                CBL(source, width), _edge_conv(width, 1), ShiftNorm(1), nn.Sigmoid()
+                CBL(source, channels),
+                _edge_conv(channels, 1),
+                ShiftNorm(1),
+                nn.Sigmoid(),
             )
-            for source, width in ((512, 256), (256, 128), (128, 64), (64, 32), (64, 32))
+            for source, channels in heads
         )
         means = torch.tensor(_MEANS).view(3, 1, 1)
         self.register_buffer('means', means, persistent=False)
@@ -172,27 +190,29 @@ class DeblurNet(nn.Module):
 
     Args:
         in_channels (int): Of z.
+        width (float): Share of the released channels. Default: 1.
     """
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, width: float = 1.0) -> None:
         super().__init__()
-        self.first = _zero_conv(in_channels, 64)
-        widths = (64, 128, 256, 512)
+        widths = c64, c128, c256, c512 = scaled((64, 128, 256, 512), width)
+        self.first = _zero_conv(in_channels, c64)
         self.downs = nn.ModuleList(map(DownConv, widths[:-1], widths[1:]))
         # Behind a reduction; those at 1/8 of the size have twice the reach.
         self.encoder = nn.ModuleList(
-            nn.ModuleList(_zero_conv(width, width, dilation) for _ in range(count))
-            for width, count, dilation in ((128, 2, 1), (256, 2, 1), (512, 3, 2))
+            nn.ModuleList(_zero_conv(c, c, dilation) for _ in range(count))
+            for c, count, dilation in ((c128, 2, 1), (c256, 2, 1), (c512, 3, 2))
         )
         # Of a skip and what comes from below; then those that follow the doubling.
         self.merges = nn.ModuleList(
-            _zero_conv(2 * width, width // 2) for width in (512, 256, 128)
+            _zero_conv(2 * source, c)
+            for source, c in ((c512, c256), (c256, c128), (c128, c64))
         )
         self.decoder = nn.ModuleList(
-            nn.ModuleList(_zero_conv(width, width) for _ in range(count))
-            for width, count in ((256, 2), (128, 1), (64, 1))
+            nn.ModuleList(_zero_conv(c, c) for _ in range(count))
+            for c, count in ((c256, 2), (c128, 1), (c64, 1))
         )
-        self.out = _zero_conv(64, 3)
+        self.out = _zero_conv(c64, 3)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 _init(module, sigmoid=module is self.out)

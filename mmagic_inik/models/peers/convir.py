@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..base_module import BaseModule
 from ..padding import extend_sides
+from .layers import scaled
 
 SIZES = {'S': 4, 'B': 8, 'L': 16}
 _WIDTHS = (32, 64, 128)
@@ -46,6 +47,8 @@ class ConvIR(BaseModule):
             statistics, which then stay as they are. The statistics of a batch are those
             of one value per image: of a batch of one image there are none.
             Default: False, as released.
+        width (float): Share of the released channels, in multiples of 8; released
+            weights fit 1 alone. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
@@ -63,6 +66,7 @@ class ConvIR(BaseModule):
         size: str = 'S',
         dilations: tuple[int, int, int] = (7, 9, 11),
         norm_eval: bool = False,
+        width: float = 1.0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -74,28 +78,27 @@ class ConvIR(BaseModule):
         # Reflection needs a row more than it takes.
         needed = max(p * (d + 1) for p, d in zip(_POOLS, dilations, strict=True))
         self.min_size = _DEEPEST * needed
-        first, second, third = _WIDTHS
+        widths = first, second, third = scaled(_WIDTHS, width, _GROUPS)
         self.ins = nn.ModuleList(
             [_conv(3, first), _conv(first, second, 2), _conv(second, third, 2)]
         )
         self.encoders, self.decoders = (
-            nn.ModuleList(_stage(width, SIZES[size], dilations) for width in _WIDTHS)
+            nn.ModuleList(_stage(c, SIZES[size], dilations) for c in widths)
             for _ in range(2)
         )
         # Of the coarser two scales, finer first.
-        self.shallow = nn.ModuleList(_ShallowFeatures(width) for width in _WIDTHS[1:])
+        self.shallow = nn.ModuleList(_ShallowFeatures(c) for c in widths[1:])
         self.fusions = nn.ModuleList(
-            nn.Conv2d(2 * width, width, 3, padding=1) for width in _WIDTHS[1:]
+            nn.Conv2d(2 * c, c, 3, padding=1) for c in widths[1:]
         )
         self.ups = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(2 * width, width, 4, 2, 1), nn.GELU())
-            for width in _WIDTHS[:-1]
+            nn.Sequential(nn.ConvTranspose2d(source, c, 4, 2, 1), nn.GELU())
+            for source, c in zip(widths[1:], widths[:-1], strict=True)
         )
         self.merges = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(2 * width, width, 1), nn.GELU())
-            for width in _WIDTHS[:-1]
+            nn.Sequential(nn.Conv2d(2 * c, c, 1), nn.GELU()) for c in widths[:-1]
         )
-        self.outs = nn.ModuleList(nn.Conv2d(w, 3, 3, padding=1) for w in _WIDTHS)
+        self.outs = nn.ModuleList(nn.Conv2d(c, 3, 3, padding=1) for c in widths)
 
     def train(self, mode: bool = True) -> 'ConvIR':
         """As of every module, except what ``norm_eval`` holds back."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..base_module import BaseModule
 from ..padding import extend_sides
-from .layers import UpConv, init_as_keras, relu_convs
+from .layers import UpConv, init_as_keras, relu_convs, scaled
 
 _WIDTHS = (64, 128, 256, 512, 1024)
 
@@ -31,12 +31,14 @@ class DPDNet(BaseModule):
             Default: 3.
         dropout (float): Share of the numbers at 1/8 and 1/16 of the size that training
             leaves out. Default: 0.4.
+        width (float): Share of the released channels, in multiples of 4; released
+            weights fit 1 alone. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
             Without it, He's normal one and zero biases, Glorot's uniform one before
             the sigmoid, as in the release.
 
     Raises:
-        ValueError: If ``in_channels`` is neither 3 nor 6.
+        ValueError: If ``in_channels`` is neither 3 nor 6, or ``width`` not positive.
 
     Example:
         >>> import torch
@@ -48,23 +50,22 @@ class DPDNet(BaseModule):
         self,
         in_channels: int = 3,
         dropout: float = 0.4,
+        width: float = 1.0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if in_channels not in (3, 6):
             raise ValueError(f'in_channels must be 3 or 6, got {in_channels}')
+        widths = scaled(_WIDTHS, width)
         self.encoder = nn.ModuleList(
-            relu_convs(source, width, width)
-            for source, width in zip((in_channels, *_WIDTHS[:-1]), _WIDTHS, strict=True)
+            relu_convs(source, c, c)
+            for source, c in zip((in_channels, *widths[:-1]), widths, strict=True)
         )
         self.dropout = nn.Dropout(dropout)
-        steps = list(zip(_WIDTHS[:0:-1], _WIDTHS[-2::-1], strict=True))
-        self.ups = nn.ModuleList(UpConv(source, width) for source, width in steps)
+        self.ups = nn.ModuleList(map(UpConv, widths[:0:-1], widths[-2::-1]))
+        self.decoder = nn.ModuleList(relu_convs(2 * c, c, c) for c in widths[-2:0:-1])
         # The last of three channels is activated, too, and can die in training.
-        self.decoder = nn.ModuleList(
-            relu_convs(source, width, width, *([3] * (width == _WIDTHS[0])))
-            for source, width in steps
-        )
+        self.decoder.append(relu_convs(2 * widths[0], widths[0], widths[0], 3))
         self.out = nn.Conv2d(3, 3, 1)
         init_as_keras(self)
 

@@ -24,6 +24,7 @@ from ...ops import pixel_filter
 from ...registry import MODELS
 from ..base_module import BaseModule
 from ..padding import extend_sides
+from .layers import scaled
 
 _SLOPE = 0.1
 _TAPS = 7
@@ -43,7 +44,12 @@ class DRBNet(BaseModule):
     Args:
         clamp (bool): Whether the result is clamped to [0, 1], as in the release, where
             values beyond get no gradient. Default: True.
+        width (float): Share of the released channels, in multiples of 4; released
+            weights fit 1 alone. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: If ``width`` is not positive.
 
     Example:
         >>> import torch
@@ -51,27 +57,33 @@ class DRBNet(BaseModule):
         torch.Size([1, 3, 5, 7])
     """
 
-    def __init__(self, clamp: bool = True, init_cfg: dict | None = None) -> None:
+    def __init__(
+        self, clamp: bool = True, width: float = 1.0, init_cfg: dict | None = None
+    ) -> None:
         super().__init__(init_cfg)
         self.clamp = clamp
-        widths = (32, 64, 128, 256)
+        widths = scaled((32, 64, 128, 256), width)
+        deepest = widths[-1]
         self.encoder = nn.ModuleList(
             nn.Sequential(
-                _conv(source, width, stride=2 if level else 1),
-                _conv(width, width),
-                _conv(width, width),
+                _conv(source, c, stride=2 if level else 1),
+                _conv(c, c),
+                _conv(c, c),
             )
-            for level, (source, width) in enumerate(
+            for level, (source, c) in enumerate(
                 zip((3, *widths[:-1]), widths, strict=True)
             )
         )
         self.bottleneck = nn.Sequential(
-            _conv(256, 256), _ResBlock(256), _ResBlock(256), _conv(256, 256)
+            _conv(deepest, deepest),
+            _ResBlock(deepest),
+            _ResBlock(deepest),
+            _conv(deepest, deepest),
         )
-        self.ups = nn.ModuleList(_Up(width) for width in widths[:0:-1])
+        self.ups = nn.ModuleList(map(_Up, widths[:0:-1], widths[-2::-1]))
         self.residuals = nn.ModuleList(
-            _ResidualModule(width, *parts)
-            for width, parts in zip(widths[::-1], _WIDTHS, strict=True)
+            _ResidualModule(c, *(scaled(part, width) for part in parts))
+            for c, parts in zip(widths[::-1], _WIDTHS, strict=True)
         )
 
     def forward(self, image: Tensor) -> Tensor:
@@ -96,7 +108,7 @@ class DRBNet(BaseModule):
             image (Tensor): (B, 3, H, W) in [−1, 1], sides multiples of 8.
 
         Returns:
-            list[Tensor]: g₃ … g₀, (B, 256, H/8, W/8) to (B, 32, H, W).
+            list[Tensor]: g₃ … g₀, as released (B, 256, H/8, W/8) to (B, 32, H, W).
         """
         x, skips = image, []
         for level in self.encoder:
@@ -166,12 +178,11 @@ class _ResidualModule(nn.Module):
 
 
 class _Up(nn.Module):
-    """Doubles the sides, halves the channels, adds what the encoder had there."""
+    """Doubles the sides, maps the channels, adds what the encoder had there."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, source: int, width: int) -> None:
         super().__init__()
-        width = channels // 2
-        self.up = nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(source, width, 4, stride=2, padding=1)
         self.blocks = nn.Sequential(_ResBlock(width), _ResBlock(width))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from ...registry import MODELS
 from ..base_module import BaseModule
 from ..duplex_conv_lstm import resize
 from ..padding import extend_sides
+from .layers import scaled
 
 STATISTICS = ('batch', 'running')
 NUM_KERNELS = 22
@@ -59,10 +60,13 @@ class GKMNet(BaseModule):
             and variance of the image itself at its scale, as in both releases, which
             never leave training mode. ``'running'``: the averages of training, which
             mix the three scales. Default: ``'batch'``.
+        width (float): Share of the released channels, in multiples of 4, but for
+            the maps W and the ConvLSTM that makes them; released weights fit 1
+            alone. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: If ``bank`` or ``statistics`` is unknown.
+        ValueError: If ``bank`` or ``statistics`` is unknown or ``width`` not positive.
 
     Example:
         >>> import torch
@@ -74,6 +78,7 @@ class GKMNet(BaseModule):
         self,
         bank: str = 'released',
         statistics: str = 'batch',
+        width: float = 1.0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -81,8 +86,9 @@ class GKMNet(BaseModule):
             raise ValueError(f'bank must be in {tuple(BANKS)}, got {bank!r}')
         if statistics not in STATISTICS:
             raise ValueError(f'statistics must be in {STATISTICS}, got {statistics!r}')
-        self.features = _FeatureNet()
-        self.weights = _WeightPredictor(32, 2 * NUM_KERNELS)
+        widths = scaled((32, 64, 128), width)
+        self.features = _FeatureNet(*widths)
+        self.weights = _WeightPredictor(widths[0], 2 * NUM_KERNELS)
         self.bank = GaussianBank(bank)
         self.fuse = nn.Conv2d(2 * _COUNT, 3, 1)
         for module in self.modules():
@@ -262,14 +268,14 @@ def halved(image: Tensor) -> Tensor:
 class _FeatureNet(nn.Module):
     """F of an image; skips are added."""
 
-    def __init__(self) -> None:
+    def __init__(self, c1: int, c2: int, c3: int) -> None:
         super().__init__()
-        self.first = _Block(nn.Conv2d(3, 32, 3, padding=1), 32, plain=True)
-        self.down1 = _Block(nn.Conv2d(32, 64, 3, 2, 1), 64)
-        self.down2 = _Block(nn.Conv2d(64, 128, 3, 2, 1), 128)
-        self.bottleneck = _Block(nn.Conv2d(128, 128, 3, padding=1), 128)
-        self.up1 = _Block(nn.ConvTranspose2d(128, 64, 2, 2), 64)
-        self.up2 = _Block(nn.ConvTranspose2d(64, 32, 2, 2), 32)
+        self.first = _Block(nn.Conv2d(3, c1, 3, padding=1), c1, plain=True)
+        self.down1 = _Block(nn.Conv2d(c1, c2, 3, 2, 1), c2)
+        self.down2 = _Block(nn.Conv2d(c2, c3, 3, 2, 1), c3)
+        self.bottleneck = _Block(nn.Conv2d(c3, c3, 3, padding=1), c3)
+        self.up1 = _Block(nn.ConvTranspose2d(c3, c2, 2, 2), c2)
+        self.up2 = _Block(nn.ConvTranspose2d(c2, c1, 2, 2), c1)
 
     def forward(self, image: Tensor) -> Tensor:
         f1 = self.down1(self.first(image))

@@ -29,11 +29,13 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..base_module import BaseModule
 from ..padding import extend_sides
+from .layers import scaled
 
 FORMS = ('released', 'corrected')
 _SLOPE = 0.1
 _TAPS = 3
-_CHANNELS = 128
+# At 1, 1/2, 1/4 and 1/8 of the size.
+_WIDTHS = (32, 64, 128, 128)
 _ITERATIONS = 17
 
 
@@ -46,12 +48,14 @@ class IFAN(BaseModule):
             the release. ``'corrected'``: as in the paper's equations, which the
             authors recommend for training anew. Weights of one are not for the other.
             Default: ``'released'``.
+        width (float): Share of the released channels, in multiples of 4; released
+            weights fit 1 alone. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
             Without it, Xavier's uniform one, of the filter predictor with gain 1.5, and
             zero biases, as in the release.
 
     Raises:
-        ValueError: If ``form`` is unknown.
+        ValueError: If ``form`` is unknown or ``width`` not positive.
 
     Example:
         >>> import torch
@@ -59,14 +63,21 @@ class IFAN(BaseModule):
         torch.Size([1, 3, 5, 7])
     """
 
-    def __init__(self, form: str = 'released', init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        form: str = 'released',
+        width: float = 1.0,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         if form not in FORMS:
             raise ValueError(f'form must be in {FORMS}, got {form!r}')
         self.form = form
-        c = _CHANNELS
-        self.encoder = _Encoder()
-        self.filter_encoder = _Encoder()
+        self.width = width
+        widths = scaled(_WIDTHS, width)
+        c = self.channels = widths[-1]
+        self.encoder = _Encoder(widths)
+        self.filter_encoder = _Encoder(widths)
         self.disparity_estimator = nn.Sequential(
             _conv(c, c), Residuals(c, 2), Residuals(c, 2), nn.Conv2d(c, 1, 3, padding=1)
         )
@@ -81,8 +92,8 @@ class IFAN(BaseModule):
             nn.Conv2d(c, num_filters(c, _ITERATIONS), 1),
         )
         self.bottom = nn.Sequential(_conv(c, c), Residuals(c, 3), _conv(c, c))
-        self.ups = nn.ModuleList([_Up(c, c), _Up(c, 64), _Up(64, 32)])
-        self.out = _conv(32, 3)
+        self.ups = nn.ModuleList(map(_Up, widths[:0:-1], widths[-2::-1]))
+        self.out = _conv(widths[0], 3)
         init_xavier(self)
         init_xavier(self.predictor, gain=1.5)
 
@@ -116,7 +127,7 @@ class IFAN(BaseModule):
             image (Tensor): As of :meth:`forward`.
 
         Returns:
-            tuple[Tensor, Tensor]: The former; and K, (B, 15232, ⌈H/8⌉, ⌈W/8⌉).
+            tuple[Tensor, Tensor]: The former; and K, (B, 119 C, ⌈H/8⌉, ⌈W/8⌉).
         """
         height, width = image.shape[-2:]
         padded = extend_sides(image, 8)
@@ -137,7 +148,7 @@ class IFAN(BaseModule):
         return self.disparity_estimator(self.filter_encoder(image)[-1])
 
     def filter_features(self, image: Tensor) -> Tensor:
-        """What the last convolution makes filters of: (B, 128, H/8, W/8)."""
+        """What filters are made of: (B, C, H/8, W/8), C 128 as released."""
         e = self.filter_encoder(image)[-1]
         d = self.disparity_encoder(self.disparity_estimator(e))
         fused = self.fusion(torch.cat([e, d], 1))
@@ -150,7 +161,7 @@ class IFAN(BaseModule):
 
         Args:
             image (Tensor): (B, 3, H, W).
-            z (Tensor): (B, 128, H/8, W/8).
+            z (Tensor): (B, C, H/8, W/8).
             levels (list[Tensor]): Of the encoder, finest first, without the coarsest.
 
         Returns:
@@ -164,11 +175,11 @@ class IFAN(BaseModule):
 
     def _rows(self, i: int) -> tuple[slice, slice, slice]:
         """Where iteration i's a, its horizontal filter and its biases are predicted."""
-        size = _CHANNELS * _TAPS
+        size = self.channels * _TAPS
         first = slice(2 * size * i, 2 * size * i + size)
         second = slice(first.stop, first.stop + size)
-        start = 2 * size * _ITERATIONS + _CHANNELS * i
-        biases = slice(start, start + _CHANNELS)
+        start = 2 * size * _ITERATIONS + self.channels * i
+        biases = slice(start, start + self.channels)
         return first, first if self.form == 'released' else second, biases
 
 
@@ -180,18 +191,25 @@ class IFANReblurNet(BaseModule):
 
     Args:
         form (str): As of :class:`IFAN`. Default: ``'released'``.
+        width (float): Of the IFAN whose filters these are. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
             Without it, Xavier's uniform one and zero biases, as in the release.
     """
 
-    def __init__(self, form: str = 'released', init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        form: str = 'released',
+        width: float = 1.0,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         self.form = form
+        c = scaled(_WIDTHS, width)[-1]
         self.layers = nn.Sequential(
-            _conv(num_filters(_CHANNELS, _ITERATIONS), _CHANNELS),
-            Residuals(_CHANNELS, 2),
-            Residuals(_CHANNELS, 2),
-            nn.Conv2d(_CHANNELS, num_filters(3, _ITERATIONS), 3, padding=1),
+            _conv(num_filters(c, _ITERATIONS), c),
+            Residuals(c, 2),
+            Residuals(c, 2),
+            nn.Conv2d(c, num_filters(3, _ITERATIONS), 3, padding=1),
         )
         init_xavier(self)
 
@@ -199,7 +217,7 @@ class IFANReblurNet(BaseModule):
         """Blur a reduced image.
 
         Args:
-            filters (Tensor): K of the blurred image, (B, 15232, H/8, W/8).
+            filters (Tensor): K of the blurred image, (B, 119 C, H/8, W/8).
             sharp (Tensor): The sharp image reduced, (B, 3, H/8, W/8).
 
         Returns:
@@ -318,9 +336,8 @@ class Residuals(nn.Module):
 class _Encoder(nn.Module):
     """Twelve convolutions; features at 1, 1/2, 1/4 and 1/8 of the size."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        widths = (32, 64, _CHANNELS, _CHANNELS)
         self.levels = nn.ModuleList(
             nn.Sequential(
                 _conv(source, width, stride=2 if depth else 1),

@@ -62,7 +62,9 @@ class IFANRestorer(MultiScaleRestorer):
             )
         self.reblur_weight = reblur_weight
         self.disparity_weight = disparity_weight
-        self.reblurring = IFANReblurNet(form=self.generator.form)
+        self.reblurring = IFANReblurNet(
+            form=self.generator.form, width=self.generator.width
+        )
 
     def forward_train(
         self, inputs: Tensor, data_samples: DataSample, **kwargs: Any

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..base_module import BaseModule
 from ..padding import extend_sides
-from .layers import DownConv
+from .layers import DownConv, scaled
 
 _SLOPE = 0.2
 _RATES = range(1, 6)
@@ -38,12 +38,14 @@ class KPAC(BaseModule):
     Args:
         num_levels (int): 3: the blocks work at 1/8 of the size; 2: at 1/4, which is
             smaller and slower. Default: 3.
+        width (float): Share of the released channels, in multiples of 4; released
+            weights fit 1 alone. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
             Without it, normal with standard deviation 0.04 and zero biases, as in the
             release.
 
     Raises:
-        ValueError: If ``num_levels`` is neither 2 nor 3.
+        ValueError: If ``num_levels`` is neither 2 nor 3, or ``width`` not positive.
 
     Example:
         >>> import torch
@@ -51,23 +53,28 @@ class KPAC(BaseModule):
         torch.Size([1, 3, 5, 7])
     """
 
-    def __init__(self, num_levels: int = 3, init_cfg: dict | None = None) -> None:
+    def __init__(
+        self, num_levels: int = 3, width: float = 1.0, init_cfg: dict | None = None
+    ) -> None:
         super().__init__(init_cfg)
         if num_levels not in (2, 3):
             raise ValueError(f'num_levels must be 2 or 3, got {num_levels}')
-        self.encoder = nn.ModuleList([_pair(_conv(3, 48, 5), 48)])
-        widths = (48, 48, 96, 96)[: num_levels + 1]
-        for source, width in zip(widths[:-1], widths[1:], strict=True):
-            self.encoder.append(_pair(DownConv(source, width), width))
-        self.blocks = nn.ModuleList([KPACBlock(), KPACBlock()])
-        self.middle = nn.ModuleList([_conv(3 * 96, 96), _conv(96, 96)])
+        widths = scaled((48, 48, 96, 96)[: num_levels + 1], width)
+        finest, deepest = widths[0], widths[-1]
+        self.encoder = nn.ModuleList([_pair(_conv(3, finest, 5), finest)])
+        for source, c in zip(widths[:-1], widths[1:], strict=True):
+            self.encoder.append(_pair(DownConv(source, c), c))
+        self.blocks = nn.ModuleList([KPACBlock(width), KPACBlock(width)])
+        self.middle = nn.ModuleList(
+            [_conv(3 * deepest, deepest), _conv(deepest, deepest)]
+        )
         # Doubled features beside the skip; the last are followed by ``out``.
         self.ups, self.merges = nn.ModuleList(), nn.ModuleList()
-        for source, width in zip(widths[:0:-1], widths[-2::-1], strict=True):
-            self.ups.append(nn.ConvTranspose2d(source, width, 4, 2, 1))
-        for width in widths[-2:0:-1]:
-            self.merges.append(_conv(2 * width, width))
-        self.out = _conv(2 * 48, 3, 5)
+        for source, c in zip(widths[:0:-1], widths[-2::-1], strict=True):
+            self.ups.append(nn.ConvTranspose2d(source, c, 4, 2, 1))
+        for c in widths[-2:0:-1]:
+            self.merges.append(_conv(2 * c, c))
+        self.out = _conv(2 * finest, 3, 5)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, std=_STD)
@@ -104,22 +111,27 @@ class KPAC(BaseModule):
 
 
 class KPACBlock(nn.Module):
-    """See the module's docstring; nothing is added to the result."""
+    """See the module's docstring; nothing is added to the result.
 
-    def __init__(self) -> None:
+    Args:
+        width (float): Share of the released channels. Default: 1.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.shared = nn.Conv2d(96, 48, 5, bias=False)
-        widths = (96, 32, 32, 16, 16)
+        c12, c16, c32, c48, c96 = scaled((12, 16, 32, 48, 96), width)
+        self.shared = nn.Conv2d(c96, c48, 5, bias=False)
+        widths = (c96, c32, c32, c16, c16)
         self.scale = nn.ModuleList(
-            nn.Conv2d(source, width, 5, padding=4, dilation=2)
-            for source, width in zip(widths[:-1], widths[1:], strict=True)
+            nn.Conv2d(source, c, 5, padding=4, dilation=2)
+            for source, c in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.scale.append(_conv(16, len(_RATES), 5))
-        self.shape = nn.ModuleList([nn.Conv2d(96, 12, 1), nn.Conv2d(12, 48, 1)])
-        self.fuse = _conv(48 * len(_RATES), 96)
+        self.scale.append(_conv(c16, len(_RATES), 5))
+        self.shape = nn.ModuleList([nn.Conv2d(c96, c12, 1), nn.Conv2d(c12, c48, 1)])
+        self.fuse = _conv(c48 * len(_RATES), c96)
 
     def forward(self, n: Tensor) -> Tensor:
-        """(B, 96, H, W) → the same."""
+        """(B, C, H, W) → the same; C is 96 as released."""
         maps = self.scale_attention(n)
         factors = self.shape_attention(n)
         weight = self.shared.weight
@@ -137,7 +149,7 @@ class KPACBlock(nn.Module):
         return last(n).sigmoid()
 
     def shape_attention(self, n: Tensor) -> Tensor:
-        """S, (B, 48, 1, 1) in (0, 1), the same at all rates."""
+        """S, in (0, 1) for every filter of an image, the same at all rates."""
         first, last = self.shape
         mean = n.mean((2, 3), keepdim=True)
         return last(_lrelu(first(mean))).sigmoid()

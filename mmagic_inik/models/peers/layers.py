@@ -1,7 +1,33 @@
-"""What several peers are made of: TensorFlow's paddings and plain U-Net levels."""
+"""What several peers are made of: widths, TensorFlow's paddings, plain U-Net levels."""
+
+from collections.abc import Iterable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def scaled(channels: Iterable[int], width: float, multiple: int = 4) -> tuple[int, ...]:
+    """Channels of a network that is narrower or wider than released.
+
+    Args:
+        channels (Iterable[int]): Of hidden layers as released, multiples of
+            ``multiple``.
+        width (float): Share of them.
+        multiple (int): What all results are multiples of. Default: 4.
+
+    Returns:
+        tuple[int, ...]: The nearest multiples, at least ``multiple``.
+
+    Raises:
+        ValueError: If ``width`` is not positive.
+
+    Example:
+        >>> scaled((48, 96), 0.3), scaled((48, 96), 0.01)
+        ((16, 28), (4, 4))
+    """
+    if width <= 0:
+        raise ValueError(f'width must be positive, got {width}')
+    return tuple(multiple * max(1, round(c * width / multiple)) for c in channels)
 
 
 class UpConv(nn.Module):

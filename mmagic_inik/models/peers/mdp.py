@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..base_module import BaseModule
 from ..padding import extend_sides
-from .layers import UpConv, init_as_keras, relu_convs
+from .layers import UpConv, init_as_keras, relu_convs, scaled
 
 VIEWS = ('left', 'right')
 PARTS = (*VIEWS, 'sharp')
@@ -32,9 +32,14 @@ class MDP(BaseModule):
     Args:
         freeze_sharp (bool): Whether the decoder of the sharp image stays as it is, as
             in the first phase of training, which learns the views. Default: False.
+        width (float): Share of the released channels, in multiples of 4; released
+            weights fit 1 alone. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
             Without it, He's normal one and zero biases, Glorot's uniform one before
             the sigmoids, as in the release.
+
+    Raises:
+        ValueError: If ``width`` is not positive.
 
     Example:
         >>> import torch
@@ -43,15 +48,19 @@ class MDP(BaseModule):
     """
 
     def __init__(
-        self, freeze_sharp: bool = False, init_cfg: dict | None = None
+        self,
+        freeze_sharp: bool = False,
+        width: float = 1.0,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        widths = c1, c2, c3, c4, _ = scaled((64, 128, 256, 512, 1024), width)
         self.encoder = nn.ModuleList(
-            [relu_convs(3, 64, 64), relu_convs(64, 128, 128), relu_convs(128, 256, 256)]
+            [relu_convs(3, c1, c1), relu_convs(c1, c2, c2), relu_convs(c2, c3, c3)]
         )
-        self.encoder.append(relu_convs(256, 512))
-        self.early = nn.ModuleDict({part: _Early() for part in PARTS})
-        self.late = nn.ModuleDict({part: _Late() for part in PARTS})
+        self.encoder.append(relu_convs(c3, c4))
+        self.early = nn.ModuleDict({part: _Early(*widths[1:]) for part in PARTS})
+        self.late = nn.ModuleDict({part: _Late(c1, c2) for part in PARTS})
         init_as_keras(self)
         if freeze_sharp:
             for decoders in (self.early, self.late):
@@ -96,12 +105,12 @@ class MDP(BaseModule):
 class _Early(nn.Module):
     """Of a decoder, from 1/16 to half resolution."""
 
-    def __init__(self) -> None:
+    def __init__(self, c2: int, c3: int, c4: int, c5: int) -> None:
         super().__init__()
-        self.bottleneck = relu_convs(512, 1024)
-        self.up4, self.dec4 = UpConv(1024, 512), relu_convs(1024, 512)
-        self.up3, self.dec3 = UpConv(512, 256), relu_convs(512, 256, 256)
-        self.up2 = UpConv(256, 128)
+        self.bottleneck = relu_convs(c4, c5)
+        self.up4, self.dec4 = UpConv(c5, c4), relu_convs(2 * c4, c4)
+        self.up3, self.dec3 = UpConv(c4, c3), relu_convs(2 * c3, c3, c3)
+        self.up2 = UpConv(c3, c2)
 
     def forward(self, x: Tensor, s3: Tensor, s4: Tensor) -> Tensor:
         x = self.up4(self.bottleneck(x))
@@ -113,12 +122,12 @@ class _Early(nn.Module):
 class _Late(nn.Module):
     """Of a decoder, from half resolution to the image."""
 
-    def __init__(self) -> None:
+    def __init__(self, c1: int, c2: int) -> None:
         super().__init__()
-        self.dec2 = relu_convs(512, 128, 128)
-        self.up1 = UpConv(128, 64)
+        self.dec2 = relu_convs((1 + len(PARTS)) * c2, c2, c2)
+        self.up1 = UpConv(c2, c1)
         # The last of three channels is activated, too, and can die in training.
-        self.dec1 = relu_convs(128, 64, 64, 3)
+        self.dec1 = relu_convs(2 * c1, c1, c1, 3)
         self.out = nn.Conv2d(3, 3, 1)
 
     def forward(self, mixed: Tensor, s1: Tensor) -> Tensor:

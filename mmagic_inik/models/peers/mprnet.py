@@ -18,6 +18,7 @@ from ...ops import using_references
 from ...registry import MODELS
 from ..base_module import BaseModule
 from ..padding import extend_sides
+from .layers import scaled
 
 # At 1, 1/2 and 1/4 of the size; the last stage adds _EXTRA to the first of them.
 _WIDTHS = (96, 144, 192)
@@ -31,7 +32,12 @@ class MPRNet(BaseModule):
     """The multi-stage network, 20,127,073 parameters; RGB as released.
 
     Args:
+        width (float): Share of the released channels, in multiples of 4; released
+            weights fit 1 alone. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: If ``width`` is not positive.
 
     Example:
         >>> import torch
@@ -39,20 +45,21 @@ class MPRNet(BaseModule):
         torch.Size([1, 3, 5, 7])
     """
 
-    def __init__(self, init_cfg: dict | None = None) -> None:
+    def __init__(self, width: float = 1.0, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         prelu = nn.PReLU()
-        base, wide = _WIDTHS[0], _WIDTHS[0] + _EXTRA
+        *widths, extra = scaled((*_WIDTHS, _EXTRA), width)
+        base, wide = widths[0], widths[0] + extra
         self.shallow = nn.ModuleList(
             nn.Sequential(_conv3(3, base), _CAB(base, prelu)) for _ in range(3)
         )
         self.encoders = nn.ModuleList(
-            [_Encoder(prelu, fuses=False), _Encoder(prelu, fuses=True)]
+            [_Encoder(widths, prelu, fuses=False), _Encoder(widths, prelu, fuses=True)]
         )
-        self.decoders = nn.ModuleList(_Decoder(prelu) for _ in range(2))
+        self.decoders = nn.ModuleList(_Decoder(widths, prelu) for _ in range(2))
         self.supervisions = nn.ModuleList(_Supervision(base) for _ in range(2))
         self.merges = nn.ModuleList([_conv3(2 * base, base), _conv3(2 * base, wide)])
-        self.last = _OriginalResolution(wide, prelu)
+        self.last = _OriginalResolution(widths, wide, prelu)
         self.tail = _conv3(wide, 3)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -149,16 +156,13 @@ class _CAB(nn.Module):
 class _Encoder(nn.Module):
     """Three levels of two blocks; the second stage's adds what the first's had."""
 
-    def __init__(self, prelu: nn.PReLU, fuses: bool) -> None:
+    def __init__(self, widths: list[int], prelu: nn.PReLU, fuses: bool) -> None:
         super().__init__()
-        self.levels = nn.ModuleList(_two_blocks(width, prelu) for width in _WIDTHS)
-        self.downs = nn.ModuleList(
-            _conv1(source, width)
-            for source, width in zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True)
-        )
+        self.levels = nn.ModuleList(_two_blocks(width, prelu) for width in widths)
+        self.downs = nn.ModuleList(map(_conv1, widths[:-1], widths[1:]))
         if fuses:
-            self.from_encoder = nn.ModuleList(_conv1(width, width) for width in _WIDTHS)
-            self.from_decoder = nn.ModuleList(_conv1(width, width) for width in _WIDTHS)
+            self.from_encoder = nn.ModuleList(map(_conv1, widths, widths))
+            self.from_decoder = nn.ModuleList(map(_conv1, widths, widths))
 
     def forward(
         self,
@@ -183,14 +187,11 @@ class _Encoder(nn.Module):
 class _Decoder(nn.Module):
     """Three levels of two blocks; what it takes from the encoder passes one more."""
 
-    def __init__(self, prelu: nn.PReLU) -> None:
+    def __init__(self, widths: list[int], prelu: nn.PReLU) -> None:
         super().__init__()
-        self.levels = nn.ModuleList(_two_blocks(width, prelu) for width in _WIDTHS)
-        self.skips = nn.ModuleList(_CAB(width, prelu) for width in _WIDTHS[:-1])
-        self.ups = nn.ModuleList(
-            _Up(source, width)
-            for width, source in zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True)
-        )
+        self.levels = nn.ModuleList(_two_blocks(width, prelu) for width in widths)
+        self.skips = nn.ModuleList(_CAB(width, prelu) for width in widths[:-1])
+        self.ups = nn.ModuleList(map(_Up, widths[1:], widths[:-1]))
 
     def forward(self, encoded: list[Tensor]) -> list[Tensor]:
         """Features of every level, finest first."""
@@ -219,7 +220,7 @@ class _Supervision(nn.Module):
 class _OriginalResolution(nn.Module):
     """Stage 3: three chains of eight blocks, and the second stage's features."""
 
-    def __init__(self, channels: int, prelu: nn.PReLU) -> None:
+    def __init__(self, widths: list[int], channels: int, prelu: nn.PReLU) -> None:
         super().__init__()
         self.chains = nn.ModuleList(
             nn.Sequential(
@@ -229,8 +230,8 @@ class _OriginalResolution(nn.Module):
         )
         self.from_encoder, self.from_decoder = (
             nn.ModuleList(
-                nn.Sequential(*_ups_from(level), _conv1(_WIDTHS[0], channels))
-                for level in range(3)
+                nn.Sequential(*_ups_from(level, widths), _conv1(widths[0], channels))
+                for level in range(len(widths))
             )
             for _ in range(2)
         )
@@ -260,9 +261,9 @@ class _Up(nn.Module):
         )
 
 
-def _ups_from(level: int) -> list[_Up]:
+def _ups_from(level: int, widths: list[int]) -> list[_Up]:
     """From a level of the second stage to the full size."""
-    return [_Up(_WIDTHS[k], _WIDTHS[k - 1]) for k in range(level, 0, -1)]
+    return [_Up(widths[k], widths[k - 1]) for k in range(level, 0, -1)]
 
 
 def _two_blocks(channels: int, prelu: nn.PReLU) -> nn.Sequential:

@@ -29,6 +29,7 @@ from ..base_module import BaseModule
 from ..duplex_conv_lstm import resize
 from ..layers import PointConv2d, ReflectConv2d, ResBlock
 from ..padding import extend_sides
+from .layers import scaled
 
 STATISTICS = ('batch', 'running')
 # Terms of the series at 1/4, 1/2 and 1 of the size.
@@ -50,10 +51,14 @@ class NRKNet(BaseModule):
             script does, which never leaves training mode. ``'running'``: the averages
             of training, which mix the three scales; the release validated with them.
             Default: ``'batch'``.
+        width (float): Share of the released channels, in multiples of 4, but for
+            the ConvLSTM that makes the weights; released weights fit 1 alone.
+            Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: If ``num_atoms`` is not positive or ``statistics`` is unknown.
+        ValueError: If ``num_atoms`` or ``width`` is not positive or ``statistics`` is
+            unknown.
 
     Example:
         >>> import torch
@@ -65,13 +70,15 @@ class NRKNet(BaseModule):
         self,
         num_atoms: int = 21,
         statistics: str = 'batch',
+        width: float = 1.0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if num_atoms < 1:
             raise ValueError(f'num_atoms must be positive, got {num_atoms}')
-        self.unet = _UNet()
-        self.weights = _WeightPredictor(64, num_atoms + 1, statistics)
+        widths = scaled((64, 128, 256), width)
+        self.unet = _UNet(widths)
+        self.weights = _WeightPredictor(widths[0], num_atoms + 1, statistics)
         self.blur = RecursiveBlur(num_atoms)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -229,7 +236,7 @@ class _WeightPredictor(nn.Module):
         """Weights of a scale.
 
         Args:
-            feature (Tensor): (B, 64, H, W).
+            feature (Tensor): (B, channels, H, W).
             state (tuple[Tensor, Tensor], optional): h and c of the scale before,
                 (B, num_maps, H/4, W/4); None: zero.
 
@@ -260,9 +267,8 @@ class _WeightPredictor(nn.Module):
 class _UNet(nn.Module):
     """Features of an image; skips are added."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        widths = (64, 128, 256)
         self.downs = nn.ModuleList(
             ReflectConv2d(source, width, stride=2 if level else 1)
             for level, (source, width) in enumerate(
@@ -270,15 +276,17 @@ class _UNet(nn.Module):
             )
         )
         self.encoders = nn.ModuleList(ResBlock(width) for width in widths)
-        self.bottleneck = nn.ModuleList([ReflectConv2d(256, 256), ResBlock(256)])
+        self.bottleneck = nn.ModuleList(
+            [ReflectConv2d(widths[-1], widths[-1]), ResBlock(widths[-1])]
+        )
         self.decoders = nn.ModuleList(ResBlock(width) for width in widths[::-1])
         self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=False)
-            for width in widths[:0:-1]
+            nn.ConvTranspose2d(source, width, 4, 2, 1, bias=False)
+            for source, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W), sides multiples of 4 → (B, 64, H, W)."""
+        """(B, 3, H, W), sides multiples of 4 → (B, widths[0], H, W)."""
         x, skips = image, []
         for down, encoder in zip(self.downs, self.encoders, strict=True):
             x = encoder(down(x, relu=True), overwrite=True)

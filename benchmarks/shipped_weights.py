@@ -11,6 +11,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +39,42 @@ def run(*command: object) -> None:
     subprocess.run([sys.executable, *map(str, command)], check=True, cwd=ROOT)
 
 
+def judge(
+    models: Mapping[str, tuple[object, object]],
+    data: Path,
+    lpips_weights: Path,
+    out: Path,
+    results: Path,
+) -> None:
+    """Score networks on the three sets.
+
+    Args:
+        models (Mapping[str, tuple[object, object]]): Config and weights of each, by
+            name.
+        data (Path): With the folders of the sets.
+        lpips_weights (Path): AlexNet's.
+        out (Path): Folder for the blurred photos, scores of each photo and pictures.
+        results (Path): Of the tables, without extension.
+    """
+    data, out = data.resolve(), out.resolve()
+    kodak = out / 'kodak24_blurred'
+    # Always: the renderer may have changed, and equal pictures are not scored again.
+    shutil.rmtree(kodak, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    run('tools/render_defocus.py', data / 'kodak24', kodak, '--options', *KODAK_BLUR)
+    run(
+        'tools/benchmark_quality.py',
+        *(part for name, files in models.items() for part in ('--model', name, *files)),
+        *('--data', 'DPDD-60', 'folders', data / 'dpdd_r61'),
+        *('--data', 'Kodak-24', 'folders', kodak),
+        *('--data', 'CUHK-30', 'cuhk', data / 'cuhk30'),
+        *('--lpips-weights', f'alex={lpips_weights.resolve()}'),
+        *('--out', out / 'results'),
+    )
+    shutil.copy(out / 'results' / 'table.md', results.with_suffix('.md'))
+    shutil.copy(out / 'results' / 'table.csv', results.with_suffix('.csv'))
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -47,26 +84,7 @@ def main() -> None:
     parser.add_argument('--lpips-weights', type=Path, required=True, help="AlexNet's")
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/judge'))
     args = parser.parse_args()
-    data, out = args.data.resolve(), args.work_dir.resolve()
-    kodak = out / 'kodak24_blurred'
-    # Always: the renderer may have changed, and equal pictures are not scored again.
-    shutil.rmtree(kodak, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    run('tools/render_defocus.py', data / 'kodak24', kodak, '--options', *KODAK_BLUR)
-    models = [
-        part for name, files in MODELS.items() for part in ('--model', name, *files)
-    ]
-    run(
-        'tools/benchmark_quality.py',
-        *models,
-        *('--data', 'DPDD-60', 'folders', data / 'dpdd_r61'),
-        *('--data', 'Kodak-24', 'folders', kodak),
-        *('--data', 'CUHK-30', 'cuhk', data / 'cuhk30'),
-        *('--lpips-weights', f'alex={args.lpips_weights.resolve()}'),
-        *('--out', out / 'results'),
-    )
-    shutil.copy(out / 'results' / 'table.md', RESULTS.with_suffix('.md'))
-    shutil.copy(out / 'results' / 'table.csv', RESULTS.with_suffix('.csv'))
+    judge(MODELS, args.data, args.lpips_weights, args.work_dir, RESULTS)
 
 
 if __name__ == '__main__':

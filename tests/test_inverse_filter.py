@@ -168,6 +168,23 @@ def test_gradients_of_narrow_weights_are_summed_in_float32(monkeypatch, dtype, i
         assert error < torch.finfo(dtype).eps
 
 
+@pytest.mark.parametrize('mixed', [False, True])
+@pytest.mark.parametrize(
+    ('lanes', 'atoms', 'width', 'neighbours'),
+    [(16, 6, 8, 2), (16, 4, 8, 4), (16, 2, 8, 8), (16, 2, 12, 4), (16, 6, 7, 1)]
+    + [(4, 4, 8, 1), (8, 6, 8, 1)],
+)
+def test_neighbours_in_a_row_are_channels_of_one_convolution(
+    monkeypatch, lanes, atoms, width, neighbours, mixed
+):
+    monkeypatch.setattr(bands, 'vector_lanes', lambda: lanes)
+    monkeypatch.setattr(bands, '_BAND', 40)
+    args = arguments(w=width, n=atoms, sizes=(3, 7, 15), mixed=mixed)
+    y, mu, omega, used, *_ = args
+    assert bands._neighbours(y, mu, omega, used) == neighbours
+    torch.testing.assert_close(inverse_filter(*args), inverse_filter_reference(*args))
+
+
 def test_accepts_non_contiguous():
     y, mu, omega, atoms, *_ = arguments(h=6, w=4)
     expected = inverse_filter_reference(y, mu, omega, atoms)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import inverse_filter
+from ..ops import enlarging_conv, inverse_filter
 from ..ops.inverse_filter import BORDERS
 from ..registry import MODELS
 from .atom_banks import INRAtomBank
@@ -204,30 +204,39 @@ class InverseFilterHead(BaseModule):
             ValueError: If the image is missing.
         """
         size = None if image is None else image.shape[-2:]
-        mu = self._enlarged(self.size_predictor(size_feature), size)
-        omega = self._enlarged(self.shape_predictor(shape_feature), size)
+        mu = self._enlarged(self.size_predictor, size_feature, size)
+        omega = self._enlarged(self.shape_predictor, shape_feature, size)
         if self.detail is not None:
             if image is None:
                 raise ValueError('weights with detail_channels depend on the image')
-            context = self.context(torch.cat([size_feature, shape_feature], 1))
+            features = torch.cat([size_feature, shape_feature], 1)
             bands = normalised_bands(image, DETAIL_BANDS, self.reduction)
-            bands = bands[..., : image.shape[-2], : image.shape[-1]]
-            hidden = F.relu(self.detail(bands) + self._enlarged(context, size))
-            hidden = self.detail_blocks(hidden)
-            of_mu, of_omega = self.detail_predictor(hidden).split(
-                [mu.shape[1], omega.shape[1]], 1
-            )
+            hidden = self._enlarged(self.context, features, size, bands, self.detail)
+            logits = self.detail_predictor(self.detail_blocks(F.relu(hidden)))
+            of_mu, of_omega = logits.split([mu.shape[1], omega.shape[1]], 1)
             mu, omega = mu + of_mu, omega + of_omega
         return mu.softmax(1), omega
 
-    def _enlarged(self, logits: Tensor, size: Sequence[int] | None) -> Tensor:
+    def _enlarged(
+        self,
+        predictor: nn.Conv2d,
+        feature: Tensor,
+        size: Sequence[int] | None,
+        fine: Tensor | None = None,
+        of_fine: nn.Conv2d | None = None,
+    ) -> Tensor:
+        """What is predicted of every pixel, plus what is of a fine image."""
         s = self.reduction
-        if s == 1:
-            return logits
-        if self.enlargement == 'shuffle':
-            full = F.pixel_shuffle(logits, s)
+        if s > 1 and self.enlargement == 'shuffle':
+            weights = predictor.weight, predictor.bias, s
+            fine_weight = None if of_fine is None else of_fine.weight
+            full = enlarging_conv(feature, *weights, fine, fine_weight)
         else:
-            full = F.interpolate(logits, scale_factor=s, mode='bilinear')
+            full = predictor(feature)
+            if s > 1:
+                full = F.interpolate(full, scale_factor=s, mode='bilinear')
+            if of_fine is not None:
+                full = full + of_fine(fine)
         return full if size is None else full[..., : size[0], : size[1]]
 
     def forward(

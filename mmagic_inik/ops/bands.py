@@ -7,8 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .processor import vector_lanes
+
 # Pixels per band: with 30 products in float32, 2 MB, which stays in a cache.
 _BAND = 16384
+# What part of a convolution's time must be left for another form of it to be taken.
+_WORTH_IT = 0.9
 
 
 def filter_bands(
@@ -25,9 +29,15 @@ def filter_bands(
     channels = padded.shape[1] if mixing is None else len(mixing)
     out = padded.new_empty(len(padded), channels, *mu.shape[2:])
     padded = padded.to(_wide(padded))
-    for rows, seen in _bands(mu, _largest_half(atoms)):
+    half, dtype = _largest_half(atoms), padded.dtype
+    s = _neighbours(padded, mu, omega, atoms)
+    kernels = [_of_neighbours(v.to(dtype), s) for v in atoms]
+    mixings = None if mixing is None else _mixings(mixing.to(dtype), s)
+    for rows, seen in _bands(mu, half):
         parts = padded[:, :, seen], mu[:, :, rows], omega[:, :, rows]
-        out[:, :, rows] = _filter_band(*parts, atoms, mixing)
+        band = _filter_band(*parts, kernels, mixings, half, s)
+        # (B, s, C, rows, W / s) → (B, C, rows, W).
+        out[:, :, rows].unflatten(-1, (-1, s)).copy_(band.movedim(1, -1))
     return out
 
 
@@ -64,25 +74,71 @@ def filter_bands_backward(
 
 
 def _filter_band(
-    y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor], mixing: Tensor | None
+    y: Tensor,
+    mu: Tensor,
+    omega: Tensor,
+    kernels: list[Tensor],
+    mixings: list[Tensor] | None,
+    half: int,
+    s: int,
 ) -> Tensor:
     """Eq. 9 for some rows, one kernel size after another.
 
-    ``y`` is padded by half the largest kernel on all sides. Arithmetic is in its type.
+    ``y`` is padded by ``half`` on all sides. Arithmetic is in its type. Of s neighbours
+    in a row, each has channels of its own (:func:`_neighbours`).
     """
-    mu, omega = (w.to(y.dtype).contiguous() for w in (mu, omega))
+    mu, omega = (
+        w.to(y.dtype).unflatten(-1, (-1, s)).movedim(-1, 1).contiguous()
+        for w in (mu, omega)
+    )
     out: Any = None
-    for r, v in enumerate(atoms):
-        filtered = _filter_all(y, v, _largest_half(atoms))  # (B, C, N, rows, W)
-        products = filtered.mul_(omega.unsqueeze(1))
-        if mixing is None:
-            summed = products.sum(2)
+    for r, kernel in enumerate(kernels):
+        planes = _cropped(y, half - kernel.shape[-2] // 2).flatten(0, 1).unsqueeze(1)
+        filtered = F.conv2d(planes, kernel, stride=(1, s)).unflatten(0, y.shape[:2])
+        # (B, C, s, N, rows, W / s)
+        products = filtered.unflatten(2, (s, -1)).mul_(omega.unsqueeze(1))
+        if mixings is None:
+            summed = products.sum(3).transpose(1, 2)
         else:
-            kernel = mixing[:, r].to(y.dtype).flatten(1)[..., None, None]
-            summed = F.conv2d(products.flatten(1, 2), kernel)
-        mu_r = mu[:, r : r + 1]
+            mixed = F.conv2d(products.flatten(1, 3), mixings[r])
+            summed = mixed.unflatten(1, (s, -1))
+        mu_r = mu[:, :, r : r + 1]
         out = mu_r * summed if out is None else torch.addcmul(out, mu_r, summed)
     return out
+
+
+def _neighbours(y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor]) -> int:
+    """How many pixels of a row a convolution computes as channels of one.
+
+    A processor computes channels in vectors, which the N of one pixel do not fill: with
+    s neighbours they are N s, by kernels that are s - 1 taps wider. The sums are the
+    same, to the bit where they are taken in the same order.
+    """
+    if not y.is_cpu:
+        return 1
+    lanes = vector_lanes()
+    num_atoms, width = omega.shape[1], mu.shape[-1]
+
+    def cost(s: int) -> float:
+        taps = sum(v.shape[-1] * (v.shape[-1] + s - 1) for v in atoms)
+        return taps * -(-num_atoms * s // lanes) / s
+
+    best = min((s for s in (1, 2, 4, 8) if width % s == 0), key=cost)
+    # To bring them into that order takes time, too.
+    return best if cost(best) < _WORTH_IT * cost(1) else 1
+
+
+def _of_neighbours(v: Tensor, s: int) -> Tensor:
+    """(N, M, M) → (s N, 1, M, M + s - 1): for each of s neighbours."""
+    shifted = [F.pad(v, (i, s - 1 - i)) for i in range(s)]
+    return torch.cat(shifted).unsqueeze(1)
+
+
+def _mixings(mixing: Tensor, s: int) -> list[Tensor]:
+    """By size, (s C_out, C s N, 1, 1): each of s neighbours by itself."""
+    same = torch.eye(s, dtype=mixing.dtype, device=mixing.device)
+    of_all = torch.einsum('orcn,pq->rpocqn', mixing, same)
+    return list(of_all.flatten(3).flatten(1, 2)[..., None, None])
 
 
 def _add_band_gradients(

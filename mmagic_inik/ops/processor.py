@@ -53,6 +53,16 @@ def computes_in(dtype: torch.dtype) -> bool:
     return bool(torch.backends.mkldnn.enabled) and _has(dtype)
 
 
+def vector_lanes() -> int:
+    """How many float32 numbers this CPU computes with one instruction.
+
+    Returns:
+        int: 16 with AVX-512, 8 with AVX2, 4 with what is left.
+    """
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {'AVX512': 16, 'AVX2': 8}.get(capability, 4)
+
+
 def resolve_dtype(dtype: str, device: torch.device | str) -> str:
     """What ``'auto'`` stands for on a device.
 

@@ -86,9 +86,10 @@ def main() -> None:
     path = args.out.with_suffix('.json')
     if path.exists():
         former = json.loads(path.read_text())
-        if all(former[key] == results[key] for key in results if key != 'systems'):
-            results = former
-    rows = results['systems']
+        kept = ('repeats', 'hardware', 'torch', 'mmagic')
+        if all(former[key] == results[key] for key in kept):
+            results['systems'] = former['systems']
+    rows: dict = results['systems']
 
     def save() -> None:
         path.write_text(json.dumps(results, indent=1) + '\n')

@@ -260,9 +260,12 @@ def halved(image: Tensor) -> Tensor:
         Tensor: (B, C, H/2, W/2).
     """
     size = [side // 2 for side in image.shape[-2:]]
-    return F.interpolate(
-        image, size, mode='bilinear', align_corners=False, antialias=True
+    # On a CPU, PyTorch has it in no narrower type.
+    wide = image.to(torch.promote_types(image.dtype, torch.float32))
+    half = F.interpolate(
+        wide, size, mode='bilinear', align_corners=False, antialias=True
     )
+    return half.to(image.dtype)
 
 
 class _FeatureNet(nn.Module):

@@ -3,6 +3,8 @@
 Values of the originals are in test_peers_golden.py and test_peers_of_2021.py.
 """
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -115,6 +117,10 @@ def test_bfloat16_is_near(network):
     assert found.isfinite().all()
     scale = (expected - image[:, :3]).abs().max()
     assert (found.float() - expected).abs().max() < 0.1 * scale
+    # Its weights may be, too.
+    found = deepcopy(network).bfloat16()(image.bfloat16())
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - expected).abs().max() < 0.2 * scale
 
 
 def train_once(network, image):

@@ -12,12 +12,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from statistics import median
 
 import mmagic
 import torch
 from mmengine.registry import init_default_scope
 
-from mmagic_inik.benchmark.complexity import TOTAL, Cost, complexity
+from mmagic_inik.benchmark.complexity import TOTAL, complexity
 from mmagic_inik.benchmark.costs import describe_hardware, measure_alone
 from mmagic_inik.benchmark.origin import describe_commit
 from mmagic_inik.benchmark.peers import CONFIGS, PEERS, PHOTO, Peer
@@ -40,8 +41,8 @@ def measure(peer: Peer, repeats: int) -> dict:
     count = complexity(peer.config, SIZE)
     row = dict(parameters=count.parameters[TOTAL], flops=count.flops[TOTAL])
     for dtype in DTYPES:
-        cost: Cost = measure_alone(peer.config, SIZE, 'cpu', dtype, repeats)
-        row[dtype] = dict(seconds=cost.seconds, median=cost.median, memory=cost.memory)
+        cost = measure_alone(peer.config, SIZE, 'cpu', dtype, repeats)
+        row[dtype] = dict(seconds=cost.seconds, memory=cost.memory)
     return row
 
 
@@ -56,7 +57,7 @@ def as_markdown(results: dict) -> str:
     lines = [f'| {" | ".join(titles)} |', '|---' * len(titles) + '|']
     for name, row in rows.items():
         cells = [name, f'{row["parameters"] / 1e6:.3f}', f'{row["flops"] / 1e9:.0f}']
-        cells += [f'{row[dtype]["median"]:.2f}' for dtype in DTYPES]
+        cells += [f'{median(row[dtype]["seconds"]):.2f}' for dtype in DTYPES]
         cells += [f'{row[dtype]["memory"] / GIB:.2f}' for dtype in DTYPES]
         if of_photo:
             photo = row.get('photo_memory')

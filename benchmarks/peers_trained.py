@@ -20,13 +20,14 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from designs import DESIGNS, RECIPE, ROOT, measure, train
+from designs import DESIGNS, RECIPE, ROOT, held_out, measure, train
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from shipped_weights import judge
+from shipped_weights import check, judge
 
 from mmagic_inik.benchmark.origin import describe_commit, describe_device
+from mmagic_inik.errors import InputError
 
 RESULTS = ROOT / 'benchmarks' / 'results' / 'peers_trained'
 OURS = 'INIKNet, lighter'
@@ -96,7 +97,7 @@ def fit(name: str, target: float | None, folder: Path) -> dict:
     Args:
         name (str): Of ``SYSTEMS``.
         target (float, optional): Seconds; None: of a single width.
-        folder (Path): For its config.
+        folder (Path): For the configs that are tried.
 
     Returns:
         dict: As of ``designs.measure``, and the ``width``.
@@ -104,14 +105,12 @@ def fit(name: str, target: float | None, folder: Path) -> dict:
     tried: list[dict] = []
     for width, model in candidates(name):
         config = write_config(model, folder / 'tried.py')
-        tried.append(dict(measure(config), width=width, model=model))
+        tried.append(dict(measure(config), width=width))
         if target is None or tried[-1]['step_seconds'] > target:
             break
-    best = min(
+    return min(
         tried, key=lambda row: abs(math.log(row['step_seconds'] / (target or 1)))
     )
-    write_config(best.pop('model'), folder / f'{name_of_file(name)}.py')
-    return best
 
 
 def name_of_file(name: str) -> str:
@@ -153,6 +152,12 @@ def main() -> None:
     args = parser.parse_args()
     MMLogger.get_instance('peers_trained', log_level='ERROR')
     init_default_scope('mmagic')
+    try:
+        # Before hours of training.
+        check(args.data, args.lpips_weights)
+        held_out(args.photos)
+    except InputError as error:
+        sys.exit(f'peers_trained: {error}')
     folder = args.work_dir.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     path = args.out.with_suffix('.json')
@@ -184,7 +189,8 @@ def main() -> None:
             print(as_markdown(results))
     models = {}
     for name in args.systems:
-        config = folder / f'{name_of_file(name)}.py'
+        model = dict(candidates(name))[rows[name]['width']]
+        config = write_config(model, folder / f'{name_of_file(name)}.py')
         checkpoint = train(config, args.photos, rows[name]['steps'])
         models[name] = tuple(os.path.relpath(p, ROOT) for p in (config, checkpoint))
     judge(models, args.data, args.lpips_weights, folder, args.out)

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmagic_inik.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results' / 'shipped_weights'
 SMALL = 'configs/iniknet_small_synthetic.py'
@@ -30,6 +32,7 @@ MODELS = {
         WEIGHTS.format('restormer'),
     ),
 }
+SETS = 'dpdd_r61', 'kodak24', 'cuhk30'
 # Whole photos: any crop would be one more choice.
 KODAK_BLUR = ('max_radius=8', 'seed=24', 'shot_noise=0.003', 'read_noise=0.0005')
 
@@ -37,6 +40,23 @@ KODAK_BLUR = ('max_radius=8', 'seed=24', 'shot_noise=0.003', 'read_noise=0.0005'
 def run(*command: object) -> None:
     """Run one of the tools; its output goes where ours goes."""
     subprocess.run([sys.executable, *map(str, command)], check=True, cwd=ROOT)
+
+
+def check(data: Path, lpips_weights: Path) -> None:
+    """Refuse what :func:`judge` could not use, before anything is computed.
+
+    Args:
+        data (Path): With the folders of the sets.
+        lpips_weights (Path): AlexNet's.
+
+    Raises:
+        InputError: If something is not there.
+    """
+    for name in SETS:
+        if not (data / name).is_dir():
+            raise InputError(f'{data} has no folder {name}; give the one with the sets')
+    if not lpips_weights.is_file():
+        raise InputError(f"--lpips-weights {lpips_weights} is no file; give AlexNet's")
 
 
 def judge(
@@ -84,6 +104,10 @@ def main() -> None:
     parser.add_argument('--lpips-weights', type=Path, required=True, help="AlexNet's")
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/judge'))
     args = parser.parse_args()
+    try:
+        check(args.data, args.lpips_weights)
+    except InputError as error:
+        sys.exit(f'shipped_weights: {error}')
     judge(MODELS, args.data, args.lpips_weights, args.work_dir, RESULTS)
 
 

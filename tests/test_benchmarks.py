@@ -453,7 +453,11 @@ def test_kodak_is_rendered_anew_for_the_shipped_weights(tmp_path, monkeypatch):
 
     monkeypatch.setattr(shipped_weights, 'run', run)
     monkeypatch.setattr(shipped_weights, 'RESULTS', tmp_path / 'shipped')
-    arguments = ['shipped_weights', tmp_path / 'data', '--lpips-weights', 'a.pth']
+    for name in shipped_weights.SETS:
+        (tmp_path / 'data' / name).mkdir(parents=True)
+    (tmp_path / 'a.pth').touch()
+    arguments = ['shipped_weights', tmp_path / 'data']
+    arguments += ['--lpips-weights', tmp_path / 'a.pth']
     arguments += ['--work-dir', tmp_path / 'work']
     monkeypatch.setattr('sys.argv', list(map(str, arguments)))
     shipped_weights.main()

@@ -180,8 +180,8 @@ def test_neighbours_in_a_row_are_channels_of_one_convolution(
     monkeypatch.setattr(bands, 'vector_lanes', lambda: lanes)
     monkeypatch.setattr(bands, '_BAND', 40)
     args = arguments(w=width, n=atoms, sizes=(3, 7, 15), mixed=mixed)
-    y, mu, omega, used, *_ = args
-    assert bands._neighbours(y, mu, omega, used) == neighbours
+    y, _, omega, used, *_ = args
+    assert bands._neighbours(y, omega, used) == neighbours
     torch.testing.assert_close(inverse_filter(*args), inverse_filter_reference(*args))
 
 

@@ -8,7 +8,10 @@ from mmengine.config import Config
 from PIL import Image
 from skimage import data
 
+from mmagic_inik.benchmark.complexity import Cost
+
 ROOT = Path(__file__).parents[1]
+SETS = 'dpdd_r61', 'kodak24', 'cuhk30'
 
 
 @pytest.fixture
@@ -36,9 +39,7 @@ def test_costs_go_on_after_a_kill(scripts, tmp_path, monkeypatch, capsys):
         if len(asked) == 4:
             raise KeyboardInterrupt
         seconds = [2.0 if dtype == 'float32' else 1.0] * repeats
-        return script.Cost(
-            memory=3 * 2**30 * size[0] // 640, seconds=seconds, threads=2
-        )
+        return Cost(memory=3 * 2**30 * size[0] // 640, seconds=seconds, threads=2)
 
     monkeypatch.setattr(script, 'measure_alone', alone)
     arguments = ['--repeats', 2, '--out', tmp_path / 'cost']
@@ -75,7 +76,8 @@ def test_systems_are_made_to_cost_the_same(scripts, tmp_path, monkeypatch):
     # Between 3/16 and 1/4, of which the latter is nearer; dearer ones are not tried.
     row = script.fit('KPAC', 1.9, tmp_path)
     assert row == dict(step_seconds=2.0, parameters=1, width='0.25')
-    config = Config.fromfile(tmp_path / 'kpac.py')
+    model = dict(script.candidates('KPAC'))[row['width']]
+    config = Config.fromfile(script.write_config(model, tmp_path / 'kpac.py'))
     assert config.model.generator == dict(type='KPAC', width=0.25)
     assert config.model.size_divisor == 1
     recipe = Config.fromfile(script.RECIPE)
@@ -99,6 +101,9 @@ def test_systems_are_trained_alike_and_scored(scripts, tmp_path, monkeypatch, ca
     photos.mkdir()
     for name in ('astronaut', 'chelsea', 'coffee'):
         Image.fromarray(getattr(data, name)()).save(photos / f'{name}.png')
+    for name in SETS:
+        (tmp_path / name).mkdir()
+    (tmp_path / 'a.pth').touch()
     judged = []
 
     def judge(models, folder, lpips_weights, out, results):
@@ -118,7 +123,8 @@ def test_systems_are_trained_alike_and_scored(scripts, tmp_path, monkeypatch, ca
     monkeypatch.setattr(
         script, 'measure', lambda _: dict(step_seconds=1, photo_seconds=1, parameters=7)
     )
-    arguments = [photos, tmp_path, '--lpips-weights', 'a.pth', '--seconds', 10]
+    arguments = [photos, tmp_path, '--lpips-weights', tmp_path / 'a.pth']
+    arguments += ['--seconds', 10]
     arguments += ['--systems', 'KPAC', '--work-dir', tmp_path / 'work']
     arguments += ['--out', tmp_path / 'trained']
     run(script, monkeypatch, *arguments)
@@ -132,6 +138,11 @@ def test_systems_are_trained_alike_and_scored(scripts, tmp_path, monkeypatch, ca
     assert table.endswith('scores\n')
     assert table in capsys.readouterr().out
     assert json.loads((tmp_path / 'trained.json').read_text())['seconds'] == 10
+    # What judges at the end is asked for at the beginning.
+    (tmp_path / 'kodak24').rmdir()
+    with pytest.raises(SystemExit, match='has no folder kodak24'):
+        run(script, monkeypatch, *arguments)
+    (tmp_path / 'kodak24').mkdir()
     # Other seconds would not be equal.
     arguments[5] = 20
     with pytest.raises(SystemExit, match='made with other seconds'):

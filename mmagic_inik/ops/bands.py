@@ -30,7 +30,7 @@ def filter_bands(
     out = padded.new_empty(len(padded), channels, *mu.shape[2:])
     padded = padded.to(_wide(padded))
     half, dtype = _largest_half(atoms), padded.dtype
-    s = _neighbours(padded, mu, omega, atoms)
+    s = _neighbours(padded, omega, atoms)
     kernels = [_of_neighbours(v.to(dtype), s) for v in atoms]
     mixings = None if mixing is None else _mixings(mixing.to(dtype), s)
     for rows, seen in _bands(mu, half):
@@ -93,9 +93,7 @@ def _filter_band(
     )
     out: Any = None
     for r, kernel in enumerate(kernels):
-        planes = _cropped(y, half - kernel.shape[-2] // 2).flatten(0, 1).unsqueeze(1)
-        filtered = F.conv2d(planes, kernel, stride=(1, s)).unflatten(0, y.shape[:2])
-        # (B, C, s, N, rows, W / s)
+        filtered = _filter_all(y, kernel, half, s)  # (B, C, s N, rows, W / s)
         products = filtered.unflatten(2, (s, -1)).mul_(omega.unsqueeze(1))
         if mixings is None:
             summed = products.sum(3).transpose(1, 2)
@@ -107,17 +105,17 @@ def _filter_band(
     return out
 
 
-def _neighbours(y: Tensor, mu: Tensor, omega: Tensor, atoms: list[Tensor]) -> int:
+def _neighbours(y: Tensor, omega: Tensor, atoms: list[Tensor]) -> int:
     """How many pixels of a row a convolution computes as channels of one.
 
     A processor computes channels in vectors, which the N of one pixel do not fill: with
-    s neighbours they are N s, by kernels that are s - 1 taps wider. The sums are the
-    same, to the bit where they are taken in the same order.
+    s neighbours they are N s, by kernels that are s - 1 taps wider. Sums are the
+    same to rounding.
     """
     if not y.is_cpu:
         return 1
     lanes = vector_lanes()
-    num_atoms, width = omega.shape[1], mu.shape[-1]
+    _, num_atoms, _, width = omega.shape
 
     def cost(s: int) -> float:
         taps = sum(v.shape[-1] * (v.shape[-1] + s - 1) for v in atoms)
@@ -158,7 +156,8 @@ def _add_band_gradients(
     mu, omega = (w.to(y.dtype).contiguous() for w in (mu, omega))
     total = torch.zeros_like(omega)
     for r, v in enumerate(atoms):
-        filtered = _filter_all(y, v, _largest_half(atoms))  # (B, C, N, rows, W)
+        kernel = v.to(y.dtype).unsqueeze(1)
+        filtered = _filter_all(y, kernel, _largest_half(atoms))  # (B, C, N, rows, W)
         # Of all products of this size, without their weights: (B, C, N, rows, W).
         d_products = grad.unsqueeze(2)
         if mixing is not None:
@@ -176,10 +175,13 @@ def _add_band_gradients(
     d_omega.copy_(total)
 
 
-def _filter_all(y: Tensor, v: Tensor, half: int) -> Tensor:
-    """v_n * y_c for all n and c: (B, C, N, rows, W); y is padded by ``half``."""
-    planes = _cropped(y, half - v.shape[-1] // 2).flatten(0, 1).unsqueeze(1)
-    return F.conv2d(planes, v.to(y.dtype).unsqueeze(1)).unflatten(0, y.shape[:2])
+def _filter_all(y: Tensor, kernel: Tensor, half: int, s: int = 1) -> Tensor:
+    """All kernels * y_c, at every s-th pixel of a row: (B, C, K, rows, W / s).
+
+    ``y`` is padded by ``half``; kernels as of :func:`_of_neighbours`.
+    """
+    planes = _cropped(y, half - kernel.shape[-2] // 2).flatten(0, 1).unsqueeze(1)
+    return F.conv2d(planes, kernel, stride=(1, s)).unflatten(0, y.shape[:2])
 
 
 def _add_filter_gradients(

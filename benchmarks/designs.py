@@ -48,55 +48,57 @@ BATCH = Case('', 128, 128, '', '', batch=8)
 PHOTO = Case('', 640, 640, '', '')
 
 
-def sized(channels: int, reduction: int) -> dict:
-    """Options of a generator with C channels at a reduced resolution."""
+ALL_SIZES = dict(kernel_sizes=(1, 3, 5, 7, 9, 11, 13, 15))
+
+
+def reduced(channels: int, reduction: int, details: int = 16) -> dict:
+    """Options of a generator all of whose features are at a reduced resolution.
+
+    It sees frequency bands of the image itself: else it learns next to nothing.
+    """
     return dict(
-        backbone=dict(base_channels=channels, reduction=reduction),
-        neck=dict(channels=channels),
-        head=dict(in_channels=channels, reduction=reduction),
+        backbone=dict(
+            base_channels=channels,
+            reduction=reduction,
+            energy_bands=4,
+            signed_bands=4 if details else 0,
+        ),
+        neck=dict(channels=channels, reduction=1),
+        head=dict(
+            in_channels=channels,
+            reduction=reduction,
+            mixing_start=0.3,
+            detail_channels=details,
+            detail_blocks=2 if details else 0,
+            atom_bank=dict(num_atoms=6, kernel_sizes=(3, 5, 9, 15), zero_sum=True),
+        ),
     )
 
 
-NO_DETAILS = dict(detail_channels=0, detail_blocks=0)
-PLAIN = dict(backbone=dict(signed_bands=0), head=NO_DETAILS)
-# That of configs/iniknet_small_synthetic.py.
-SMALL = sized(16, 1)
-SMALL['backbone'].update(energy_bands=0, signed_bands=0)
-SMALL['head'].update(
-    border='zero',
-    mixing_start=0.1,
-    **NO_DETAILS,
-    atom_bank=dict(
-        num_atoms=10, kernel_sizes=(1, 3, 5, 7, 9, 11, 13, 15), zero_sum=False
-    ),
-)
 # What a generator differs by from the recipe's.
 DESIGNS = {
-    '1/4, C = 32 (the recipe)': {},
-    '1/4, C = 48': sized(48, 4),
-    '1/2, C = 24': sized(24, 2),
-    '1/4, C = 32, without signed bands and details': PLAIN,
-    '1/4, C = 32, without details': dict(head=NO_DETAILS),
-    '1/4, C = 32, details of a pixel alone': dict(head=dict(detail_blocks=0)),
-    '1/4, C = 32, N = 16, six sizes': dict(
-        head=dict(atom_bank=dict(num_atoms=16, kernel_sizes=(3, 5, 7, 9, 11, 15)))
+    'C = 16, necks at 1/2 (the recipe)': {},
+    'C = 16, necks at 1/4': dict(neck=dict(reduction=4)),
+    'C = 16, all eight sizes': dict(head=dict(atom_bank=ALL_SIZES)),
+    'C = 16, N = 6': dict(head=dict(atom_bank=dict(num_atoms=6))),
+    'C = 16, ConvNeck': dict(
+        neck=dict(_delete_=True, type='ConvNeck', channels=16, num_res_blocks=1)
     ),
-    '1/4, C = 32, without energies': dict(backbone=dict(energy_bands=0)),
-    '1/4, C = 32, logits enlarged bilinearly': dict(
-        head=dict(enlargement='bilinear', **NO_DETAILS)
+    'C = 16, two scales': dict(num_scales=2),
+    'C = 16, sizes to 21': dict(
+        head=dict(atom_bank=dict(kernel_sizes=(1, 3, 5, 9, 15, 21)))
     ),
-    '1/4, C = 32, ConvNeck': dict(neck=dict(type='ConvNeck')),
-    '1/4, C = 32, two scales': dict(num_scales=2),
-    '1/4, C = 32, sizes to 21': dict(
-        head=dict(atom_bank=dict(kernel_sizes=(3, 5, 9, 15, 21)))
+    'C = 16, atoms of sum zero': dict(
+        head=dict(mixing_start=0.3, atom_bank=dict(zero_sum=True))
     ),
-    '1/4, C = 32, with size 1': dict(
-        head=dict(atom_bank=dict(kernel_sizes=(1, 3, 5, 9, 15)))
+    '1/2, C = 24': reduced(24, 2),
+    '1/4, C = 32': reduced(32, 4),
+    '1/4, C = 48': reduced(48, 4),
+    '1/4, C = 32, without signed bands and details': reduced(32, 4, details=0),
+    # That of configs/iniknet_small_synthetic.py.
+    'small: necks at full resolution, eight sizes': dict(
+        neck=dict(reduction=1), head=dict(border='zero', atom_bank=ALL_SIZES)
     ),
-    '1/4, C = 32, released start and border': dict(
-        head=dict(border='zero', mixing_start=0.1, atom_bank=dict(zero_sum=False))
-    ),
-    'small: full resolution, C = 16': SMALL,
 }
 # What scenes of training differ by from the recipe's.
 SCENES = {

@@ -65,7 +65,10 @@ def candidates(name: str) -> Iterator[tuple[str, dict]]:
     if name == OURS:
         yield '1', {}
     elif name == 'INIKNet, small':
-        yield '1', dict(generator=DESIGNS['small: full resolution, C = 16'])
+        yield (
+            '1',
+            dict(generator=DESIGNS['small: necks at full resolution, eight sizes']),
+        )
     elif name in PEERS:
         with mock.patch.dict(os.environ, PEER=PEERS[name]):
             model = Config.fromfile(

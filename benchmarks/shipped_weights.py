@@ -4,7 +4,7 @@
 `dpdd_r61` (pairs of real defocus), `kodak24` (sharp photos, taken out of focus here, by
 fixed settings) and `cuhk30` (real defocus without ground truth) in DATA. It writes
 benchmarks/results/shipped_weights.md and .csv, and pictures into --work-dir. After a
-kill, the same command goes on.
+kill, the same command goes on. `--models` takes some of the networks alone.
 """
 
 import argparse
@@ -15,16 +15,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmagic_inik.errors import InputError
+from mmagic_inik.options import NETWORKS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results' / 'shipped_weights'
 SMALL = 'configs/iniknet_small_synthetic.py'
-SHIPPED = 'mmagic_inik/weights/iniknet_small_synthetic.pth'
 PEERS = 'configs/peers/{}_small_synthetic.py'
 WEIGHTS = 'benchmarks/weights/{}_1000.pth'
 # Name → config, weights.
 MODELS = {
-    'shipped: INIKNet small': (SMALL, SHIPPED),
+    f'shipped: INIKNet {name}': (
+        f'configs/iniknet_{name}_synthetic.py',
+        f'mmagic_inik/weights/iniknet_{name}_synthetic.pth',
+    )
+    for name in NETWORKS
+} | {
     'INIKNet small, 1000 iterations': (SMALL, WEIGHTS.format('iniknet')),
     'NAFNet, 1000 iterations': (PEERS.format('nafnet'), WEIGHTS.format('nafnet')),
     'Restormer, 1000 iterations': (
@@ -103,12 +108,14 @@ def main() -> None:
     parser.add_argument('data', type=Path)
     parser.add_argument('--lpips-weights', type=Path, required=True, help="AlexNet's")
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/judge'))
+    parser.add_argument('--models', nargs='+', choices=MODELS, default=[*MODELS])
     args = parser.parse_args()
     try:
         check(args.data, args.lpips_weights)
     except InputError as error:
         sys.exit(f'shipped_weights: {error}')
-    judge(MODELS, args.data, args.lpips_weights, args.work_dir, RESULTS)
+    models = {name: MODELS[name] for name in args.models}
+    judge(models, args.data, args.lpips_weights, args.work_dir, RESULTS)
 
 
 if __name__ == '__main__':

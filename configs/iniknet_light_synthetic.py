@@ -1,35 +1,18 @@
-# A lighter INIKNet with the same method, trained on sharp photos alone; what comes with
-# the package: `make train-shipped DATA=PATH`. U-Net and necks work on features of a
-# quarter of the resolution, the weights of atoms and sizes are brought back to the full
-# one, and so is the filtering: twice the channels of iniknet_small_synthetic.py at a
-# quarter of its cost. It begins with iniknet_light_start.py.
+# A lighter INIKNet with the same method, trained on sharp photos alone; it comes with the
+# package as `--network light`: `make train-shipped DATA=PATH`. Kernels differ from pixel
+# to pixel, so the U-Net works at full resolution as ever; the ConvLSTMs, which cost most,
+# at half of it, and the kernels have five sizes. It begins with iniknet_light_start.py.
 _base_ = 'iniknet_synthetic.py'
-channels = 32
-reduction = 4
+channels = 16
 
 model = dict(
     generator=dict(
-        backbone=dict(
-            base_channels=channels,
-            num_res_blocks=1,
-            reduction=reduction,
-            energy_bands=4,
-            signed_bands=4,
-        ),
-        neck=dict(channels=channels, num_res_blocks=1),
+        backbone=dict(base_channels=channels, num_res_blocks=1),
+        neck=dict(channels=channels, num_res_blocks=1, reduction=2),
         head=dict(
             in_channels=channels,
-            reduction=reduction,
             border='reflect',
-            mixing_start=0.3,
-            # What kernels that differ from pixel to pixel are chosen by.
-            detail_channels=16,
-            detail_blocks=2,
-            # Brightness passes by; what differs between input and target is not
-            # learned. Without the size 1, whose atom would be nothing: a softmax that
-            # has come to choose it alone is a way of leaving photos as they are from
-            # which no gradient leads back.
-            atom_bank=dict(num_atoms=6, kernel_sizes=(3, 5, 9, 15), zero_sum=True),
+            atom_bank=dict(kernel_sizes=(1, 3, 5, 9, 15)),
         ),
     ),
     # LPIPS would need AlexNet's weights, and as much time again.

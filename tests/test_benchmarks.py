@@ -322,6 +322,29 @@ def test_weights_of_the_results_are_committed(monkeypatch):
         load_restorer(str(ROOT / config), str(ROOT / weights))
 
 
+def test_change_of_photos_in_focus_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    import untouched
+
+    for name, pixels in (('a', data.astronaut()), ('b', data.chelsea())):
+        Image.fromarray(pixels[:96, :96]).save(tmp_path / f'{name}.png')
+    run(untouched.main, monkeypatch, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    mean, worst = (float(re.search(r'(\S+) dB', line)[1]) for line in lines[:2])
+    photo = data.astronaut()[:96, :96].astype(np.float32) / 255
+    of_a = peak_signal_noise_ratio(photo, restore(photo, load_restorer()), data_range=1)
+    assert worst <= mean
+    assert any(v == pytest.approx(of_a, abs=0.02) for v in (worst, 2 * mean - worst))
+    below = [v for v in (worst, 2 * mean - worst) if v < untouched.SEEN]
+    assert len(lines[2:]) == len(below)
+    run(untouched.main, monkeypatch, tmp_path, '--every', 2, '--network', 'small')
+    assert capsys.readouterr().out.startswith('1 photos: mean ')
+    with pytest.raises(SystemExit, match='untouched: --every must be positive, got 0'):
+        run(untouched.main, monkeypatch, tmp_path, '--every', 0)
+    with pytest.raises(SystemExit, match='untouched: data set .*absent is not a fo'):
+        run(untouched.main, monkeypatch, tmp_path / 'absent')
+
+
 def test_best_filters_undo_what_they_are_made_for(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'benchmarks')
     import pair_differences

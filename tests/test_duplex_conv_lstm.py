@@ -11,20 +11,22 @@ def features(sides=((8, 12), (4, 6), (2, 3)), dtype=torch.float32):
     return [torch.randn(1, 4, *side, generator=generator).to(dtype) for side in sides]
 
 
-def neck(cell_state='recurrent'):
+def neck(cell_state='recurrent', reduction=1):
     torch.manual_seed(1)
-    return DuplexConvLSTM(channels=4, num_res_blocks=1, cell_state=cell_state)
+    return DuplexConvLSTM(4, 1, cell_state, reduction)
 
 
+@pytest.mark.parametrize('reduction', [1, 2, 3])
 @BOTH
 @pytest.mark.parametrize(
     'sides',
     [((1, 1), (1, 1), (1, 1)), ((5, 7), (3, 4), (2, 2)), ((8, 12), (4, 6)), ((9, 9),)],
     ids=['1x1', 'odd', 'two scales', 'one scale'],
 )
-def test_keeps_shapes(cell_state, sides):
+def test_keeps_shapes(cell_state, sides, reduction):
     inputs = features(sides)
-    for before, after in zip(inputs, neck(cell_state)(inputs), strict=True):
+    outputs = neck(cell_state, reduction)(inputs)
+    for before, after in zip(inputs, outputs, strict=True):
         assert after.shape == before.shape
         assert after.isfinite().all()
 
@@ -40,6 +42,21 @@ def test_information_crosses_scales_both_ways(cell_state, changed, seen):
     before = duplex(inputs)[seen]
     inputs[changed] = inputs[changed] + torch.randn_like(inputs[changed])
     assert (duplex(inputs)[seen] - before).abs().max() > 1e-4
+
+
+@BOTH
+def test_reduced_recurrence_is_that_of_means(cell_state):
+    inputs, coarse = features(), features(((4, 6), (2, 3), (1, 1)))
+    # Blocks of equal pixels; the last scale's lower right block is partly outside.
+    inputs = [x.repeat_interleave(2, 2).repeat_interleave(2, 3) for x in coarse]
+    inputs[2] = inputs[2][..., :1]
+    whole, reduced = neck(cell_state), neck(cell_state, 2)
+    outputs = zip(inputs, reduced(inputs), coarse, whole(coarse), strict=True)
+    for x, got, means, expected in outputs:
+        h = torch.nn.functional.interpolate(
+            expected - means, x.shape[-2:], mode='bilinear'
+        )
+        torch.testing.assert_close(got - x, h)
 
 
 def test_cell_is_an_lstm():
@@ -107,10 +124,11 @@ def test_any_dtype(dtype):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(channels=0), 'must be positive, got 0 and 2'),
+        (dict(channels=0), 'must be positive, got 0, 2 and 1'),
+        (dict(reduction=0), 'must be positive, got 32, 2 and 0'),
         (dict(cell_state='none'), "cell_state must be in .* got 'none'"),
     ],
-    ids=['channels', 'cell_state'],
+    ids=['channels', 'reduction', 'cell_state'],
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):

@@ -57,7 +57,12 @@ def test_a_residual_added_in_place_is_counted():
     assert plain <= count(convolve) <= 1.6 * plain
 
 
-NETWORKS = ['iniknet_demo', 'iniknet_dpdd', 'iniknet_small_synthetic']
+NETWORKS = [
+    'iniknet_demo',
+    'iniknet_dpdd',
+    'iniknet_light_synthetic',
+    'iniknet_small_synthetic',
+]
 
 
 @pytest.mark.parametrize('name', NETWORKS)

@@ -39,12 +39,19 @@ def copy(tmp_path):
     return tmp_path / shipped.WEIGHTS.name
 
 
-def test_weights_are_those_of_the_card_and_its_config():
-    card = json.loads(shipped.WEIGHTS.with_suffix('.json').read_text())
-    assert card['sha256'] == hashlib.sha256(shipped.WEIGHTS.read_bytes()).hexdigest()
-    generator = Config.fromfile(CONFIG).model.generator.to_dict()
+@pytest.mark.parametrize('name', NETWORKS)
+def test_weights_are_those_of_the_card_and_its_config(name):
+    weights = shipped.weights_of(name)
+    card = json.loads(weights.with_suffix('.json').read_text())
+    assert card['sha256'] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    config = ROOT / 'configs' / f'{weights.stem}.py'
+    generator = Config.fromfile(config).model.generator.to_dict()
     assert card['generator'] == json.loads(json.dumps(generator))
-    assert shipped.WEIGHTS.stem == CONFIG.stem == card['config']
+    assert config.stem == card['config']
+
+
+def test_the_default_is_that_of_the_config_and_all_are_small():
+    assert shipped.WEIGHTS.stem == CONFIG.stem
     files = [file for file in shipped.FOLDER.iterdir() if file.is_file()]
     assert sum(file.stat().st_size for file in files) < 10e6
 
@@ -71,8 +78,8 @@ def test_what_they_are_is_said():
 def weights_of_the_repository():
     """Every file of weights, with its config."""
     peers = ROOT / 'benchmarks' / 'weights'
-    files = [shipped.WEIGHTS, *sorted(peers.glob('*.pth'))]
-    assert len(files) > 4
+    files = [*map(shipped.weights_of, NETWORKS), *sorted(peers.glob('*.pth'))]
+    assert len(files) > 5
     for file in files:
         card = file.with_suffix('.json')
         # A training that goes on has no card.
@@ -180,18 +187,23 @@ def test_card_has_the_results_as_measured_of_these_weights():
     tables = [line for line in results.splitlines() if line.startswith('|')]
     assert len(tables) > 10
     assert set(tables) <= set(card.splitlines())
-    digest = hashlib.sha256(shipped.WEIGHTS.read_bytes()).hexdigest()
-    assert f'{shipped.WEIGHTS.name} (sha256 {digest[:12]})' in results
+    for weights in map(shipped.weights_of, NETWORKS):
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+        assert f'{weights.name} (sha256 {digest[:12]})' in results
 
 
-def test_metafile_has_the_results_as_measured():
+@pytest.mark.parametrize('name', NETWORKS)
+def test_metafile_has_the_results_as_measured(name):
     (path,) = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
     metafile = yaml.safe_load((ROOT / path).read_text())
+    assert len(metafile['Models']) == len(NETWORKS)
     scores = measured()
-    (model,) = metafile['Models']
-    assert model['Config'] == str(CONFIG.relative_to(ROOT))
-    assert model['Weights'] == str(shipped.WEIGHTS.relative_to(ROOT))
-    network = load_restorer().generator
+    model = metafile['Models'][NETWORKS.index(name)]
+    weights = shipped.weights_of(name)
+    assert model['Name'] == weights.stem
+    assert model['Config'] == f'configs/{weights.stem}.py'
+    assert model['Weights'] == str(weights.relative_to(ROOT))
+    network = load_restorer(network=name).generator
     count = sum(p.numel() for p in network.parameters())
     assert model['Metadata']['Parameters'] == count
     named = {
@@ -199,7 +211,8 @@ def test_metafile_has_the_results_as_measured():
         for result in model['Results']
         for score, value in result['Metrics'].items()
     }
-    ours = {key[1:]: v for key, v in scores.items() if key[0].startswith('shipped')}
+    row = f'shipped: INIKNet {name}'
+    ours = {key[1:]: v for key, v in scores.items() if key[0] == row}
     assert named.keys() == ours.keys()
     for key, value in named.items():
         assert value == pytest.approx(ours[key], abs=5e-4)

@@ -76,6 +76,9 @@ class DuplexConvLSTM(BaseModule):
             before, like h. ``'feature'`` (the paper's text): the normalised feature of
             its own scale, in both passes; only h crosses scales.
             Default: ``'recurrent'``.
+        reduction (int): Factor s by which the recurrence is coarser than the features:
+            it reads their means over s × s pixels, and its h² is interpolated, which
+            makes it s² times cheaper. Default: 1.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
@@ -94,17 +97,19 @@ class DuplexConvLSTM(BaseModule):
         channels: int = 32,
         num_res_blocks: int = 2,
         cell_state: str = 'recurrent',
+        reduction: int = 1,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if min(channels, num_res_blocks) < 1:
+        if min(channels, num_res_blocks, reduction) < 1:
             raise ValueError(
-                'channels and num_res_blocks must be positive, got '
-                f'{channels} and {num_res_blocks}'
+                'channels, num_res_blocks and reduction must be positive, got '
+                f'{channels}, {num_res_blocks} and {reduction}'
             )
         if cell_state not in CELL_STATES:
             raise ValueError(f'cell_state must be in {CELL_STATES}, got {cell_state!r}')
         self.cell_state = cell_state
+        self.reduction = reduction
         self.norm = ChannelNorm(channels)
         self.fine_to_coarse = ConvLSTMCell(channels, num_res_blocks)
         self.coarse_to_fine = ConvLSTMCell(channels, num_res_blocks)
@@ -118,10 +123,19 @@ class DuplexConvLSTM(BaseModule):
         Returns:
             list[Tensor]: Same shapes, finest first.
         """
-        normed = [self.norm(feature) for feature in features]
+        normed = [self.norm(self._reduced(feature)) for feature in features]
         h1 = self._run(self.fine_to_coarse, normed, normed)
         h2 = self._run(self.coarse_to_fine, h1[::-1], normed[::-1])[::-1]
-        return [feature + h for feature, h in zip(features, h2, strict=True)]
+        return [
+            feature + resize(h, feature)
+            for feature, h in zip(features, h2, strict=True)
+        ]
+
+    def _reduced(self, feature: Tensor) -> Tensor:
+        if self.reduction == 1:
+            return feature
+        # Partial blocks at the lower and right border are means of what there is.
+        return F.avg_pool2d(feature, self.reduction, ceil_mode=True)
 
     def _run(
         self, cell: ConvLSTMCell, inputs: list[Tensor], features: list[Tensor]

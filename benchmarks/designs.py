@@ -48,6 +48,8 @@ BATCH = Case('', 128, 128, '', '', batch=8)
 PHOTO = Case('', 640, 640, '', '')
 
 
+# That of configs/iniknet_small_synthetic.py.
+SMALL = 'small: necks at full resolution, eight sizes'
 ALL_SIZES = dict(kernel_sizes=(1, 3, 5, 7, 9, 11, 13, 15))
 
 
@@ -95,10 +97,7 @@ DESIGNS = {
     '1/4, C = 32': reduced(32, 4),
     '1/4, C = 48': reduced(48, 4),
     '1/4, C = 32, without signed bands and details': reduced(32, 4, details=0),
-    # That of configs/iniknet_small_synthetic.py.
-    'small: necks at full resolution, eight sizes': dict(
-        neck=dict(reduction=1), head=dict(border='zero', atom_bank=ALL_SIZES)
-    ),
+    SMALL: dict(neck=dict(reduction=1), head=dict(border='zero', atom_bank=ALL_SIZES)),
 }
 # What scenes of training differ by from the recipe's.
 SCENES = {

@@ -20,7 +20,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from designs import DESIGNS, RECIPE, ROOT, held_out, measure, train
+from designs import DESIGNS, RECIPE, ROOT, SMALL, held_out, measure, train
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -65,10 +65,7 @@ def candidates(name: str) -> Iterator[tuple[str, dict]]:
     if name == OURS:
         yield '1', {}
     elif name == 'INIKNet, small':
-        yield (
-            '1',
-            dict(generator=DESIGNS['small: necks at full resolution, eight sizes']),
-        )
+        yield '1', dict(generator=DESIGNS[SMALL])
     elif name in PEERS:
         with mock.patch.dict(os.environ, PEER=PEERS[name]):
             model = Config.fromfile(

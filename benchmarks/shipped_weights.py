@@ -4,7 +4,7 @@
 `dpdd_r61` (pairs of real defocus), `kodak24` (sharp photos, taken out of focus here, by
 fixed settings) and `cuhk30` (real defocus without ground truth) in DATA. It writes
 benchmarks/results/shipped_weights.md and .csv, and pictures into --work-dir. After a
-kill, the same command goes on. `--models` takes some of the networks alone.
+kill, the same command goes on.
 """
 
 import argparse
@@ -108,14 +108,12 @@ def main() -> None:
     parser.add_argument('data', type=Path)
     parser.add_argument('--lpips-weights', type=Path, required=True, help="AlexNet's")
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/judge'))
-    parser.add_argument('--models', nargs='+', choices=MODELS, default=[*MODELS])
     args = parser.parse_args()
     try:
         check(args.data, args.lpips_weights)
     except InputError as error:
         sys.exit(f'shipped_weights: {error}')
-    models = {name: MODELS[name] for name in args.models}
-    judge(models, args.data, args.lpips_weights, args.work_dir, RESULTS)
+    judge(MODELS, args.data, args.lpips_weights, args.work_dir, RESULTS)
 
 
 if __name__ == '__main__':

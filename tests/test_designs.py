@@ -37,8 +37,7 @@ def test_designs_differ_from_the_recipe_by_their_options_alone(designs, tmp_path
 
 
 def test_small_is_that_of_its_config(designs, tmp_path):
-    (name,) = (name for name in designs.DESIGNS if name.startswith('small'))
-    config = Config.fromfile(designs.write_config(name, tmp_path))
+    config = Config.fromfile(designs.write_config(designs.SMALL, tmp_path))
     small = Config.fromfile(ROOT / 'configs' / 'iniknet_small_synthetic.py')
     ours, theirs = (MODELS.build(c.model).generator for c in (config, small))
     shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (ours, theirs)]

@@ -62,6 +62,11 @@ DETAILED = LIGHT | dict(
 )
 VARIANTS = {
     'light': LIGHT,
+    'with coarser sizes': TINY
+    | dict(
+        neck=TINY['neck'] | dict(reduction=2),
+        head=TINY['head'] | dict(border='reflect', mixing_start=10.0, coarser=(2, 4)),
+    ),
     'light, with details': DETAILED,
     'literal': LITERAL,
     'matrices, bilinear': LIGHT

@@ -131,6 +131,68 @@ def test_reflected_border_is_filtering_of_the_continued_image(size):
     torch.testing.assert_close(part(y, size_feature, shape_feature), y + expected)
 
 
+def coarser(factors, **options):
+    torch.manual_seed(0)
+    atoms = INRAtomBank(num_atoms=3, kernel_sizes=(1, 3, 5))
+    part = InverseFilterHead(8, atoms, coarser=factors, **options)
+    for parameter in part.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return part
+
+
+@pytest.mark.parametrize('fusion', ['conv', 'sum'])
+@pytest.mark.parametrize('size', [(8, 12), (9, 7), (1, 1), (2, 30)])
+def test_coarser_sizes_filter_the_reduced_image(fusion, size):
+    part = coarser((2, 4), fusion=fusion, border='reflect', mixing_start=1.0)
+    y, *features = inputs(size)
+    mu, omega = part.predict_weights(*features)
+    assert mu.shape[1] == 5
+    atoms = part.atom_bank()
+
+    def mixing(r):
+        return None if part.mixing is None else part.mixing[:, r]
+
+    expected = y + inverse_filter_reference(
+        y, mu[:, :3], omega, atoms, mixing(slice(3)), part.bias, 'reflect'
+    )
+    for r, factor in ((3, 2), (4, 4)):
+        small = [
+            torch.nn.functional.avg_pool2d(t, factor, ceil_mode=True)
+            for t in (y, mu[:, r : r + 1], omega)
+        ]
+        coarse = inverse_filter_reference(
+            *small, atoms[-1:], mixing(slice(r, r + 1)), None, 'reflect'
+        )
+        large = torch.nn.functional.interpolate(
+            coarse, scale_factor=factor, mode='bilinear'
+        )
+        expected = expected + large[..., : size[0], : size[1]]
+    torch.testing.assert_close(part(y, *features), expected)
+
+
+def test_a_coarser_size_reaches_beyond_the_largest_kernel():
+    y, *features = inputs((1, 41))
+    y.requires_grad_()
+    reach = []
+    for factors in ((), (2,), (4,)):
+        (gradient,) = torch.autograd.grad(
+            coarser(factors)(y, *features)[..., 20].sum(), y
+        )
+        columns = gradient.abs().sum((0, 1, 2)).nonzero()[:, 0]
+        reach.append(int((columns - 20).abs().max()))
+    assert reach[0] == 2
+    assert 5 <= reach[1] <= 7
+    assert 11 <= reach[2] <= 14
+
+
+def test_gradients_of_coarser_sizes():
+    part = coarser((2,)).double()
+    y, *features = inputs((5, 4), torch.float64)
+    for feature in features:
+        feature.requires_grad_()
+    assert torch.autograd.gradcheck(lambda *f: part(y, *f), features)
+
+
 def test_an_even_image_stays_with_atoms_of_zero_sum_and_reflected_border():
     torch.manual_seed(0)
     atoms = INRAtomBank(num_atoms=3, kernel_sizes=(1, 3, 5), zero_sum=True)
@@ -212,6 +274,7 @@ def test_any_dtype(dtype):
         (dict(enlargement='copy'), "enlargement must be in .* got 'copy'"),
         (dict(border='wrap'), "border must be in .* got 'wrap'"),
         (dict(mixing_start=0), 'mixing_start must be positive, got 0'),
+        (dict(coarser=(2, 1)), 'coarser must be factors above 1, got .2, 1.'),
         (dict(detail_channels=-1), 'detail_channels must not be negative, got -1'),
         (dict(detail_blocks=1), 'none without detail_channels, got 1'),
         (

@@ -76,6 +76,35 @@ def test_kernel_for_grey_is_the_mean_response_to_grey():
     )
 
 
+@pytest.mark.parametrize('factor', [2, 3, 4])
+def test_a_coarser_kernel_is_the_mean_over_the_places_in_a_block(factor):
+    torch.manual_seed(0)
+    atoms = INRAtomBank(num_atoms=3, kernel_sizes=(1, 3, 7))
+    part = InverseFilterHead(4, atoms, border='reflect', coarser=(factor,))
+    for parameter in part.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    size = 12 * factor
+    features = [torch.rand(1, 4, 1, 1).expand(1, 4, size, size) for _ in range(2)]
+    watch = HeadWatch(part)
+    y, middle = torch.zeros(1, 3, size, size), size // 2
+    with torch.no_grad():
+        part(y, *features)
+        prediction = watch.stop(size, size)
+        kernel = prediction.kernel_at(middle, middle)
+        reach = kernel.shape[-1] // 2
+        assert prediction.kernel_sizes == [1, 3, 7, 2 * reach + 1]
+        found = torch.zeros_like(kernel)
+        # Correlation: a point at the right of a pixel meets the kernel's right part.
+        for row in range(factor):
+            for column in range(factor):
+                place = middle + row, middle + column
+                y.zero_()[:, 0, place[0], place[1]] = 1
+                seen = part(y, *features)[0] - part.bias[:, None, None]
+                rows, columns = (slice(p - reach, p + reach + 1) for p in place)
+                found[:, 0] += seen[:, rows, columns].flip(1, 2) / factor**2
+    torch.testing.assert_close(found[:, 0], kernel[:, 0], atol=1e-5, rtol=0)
+
+
 def test_composed_kernel_by_hand():
     atoms = [torch.tensor([[[2.0]], [[3.0]]]), torch.ones(2, 3, 3)]
     kernel = compose_kernel(torch.tensor([0.5, 0.5]), torch.tensor([1.0, -2.0]), atoms)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..models import ConvLSTMCell, InverseFilterHead
 from ..models.duplex_conv_lstm import ChannelNorm
+from ..models.inverse_filter_head import enlarge, reduce
 from ..ops import gated_update
 
 
@@ -52,6 +53,9 @@ class FixedFilterHead(nn.Module):
         with torch.no_grad():
             atoms = [atom.detach().clone() for atom in head.atom_bank()]
         self.head = head
+        # Of each size, by which factor the image is reduced before.
+        self.factors = [1] * len(atoms) + list(head.coarser)
+        atoms += atoms[-1:] * len(head.coarser)
         # Who draws atoms for all scales at once asks it.
         self.atom_bank = head.atom_bank = _Fixed(atoms)
         # A size whose atoms are all zero adds nothing.
@@ -76,16 +80,21 @@ class FixedFilterHead(nn.Module):
         """Filter an image; as ``InverseFilterHead.forward``."""
         mu, omega = self.predict_weights(size_feature, shape_feature, y)
         # The image stays exact where the network is in half precision.
-        mu, omega = mu.to(y.dtype).unsqueeze(2), omega.to(y.dtype).unsqueeze(1)
+        mu, omega = mu.to(y.dtype), omega.to(y.dtype)
         out = y if self.head.residual else torch.zeros_like(y)
         if self.head.bias is not None:
             out = out + self.head.bias.to(y.dtype).view(-1, 1, 1)
         for r in self.used:
-            out = out + mu[:, r] * self._mixed(y, omega, r)
+            factor, mu_r = self.factors[r], mu[:, r : r + 1]
+            if factor == 1:
+                out = out + mu_r * self._mixed(y, omega, r)
+                continue
+            small, mu_r, omega_r = (reduce(t, factor) for t in (y, mu_r, omega))
+            out = out + enlarge(mu_r * self._mixed(small, omega_r, r), factor, y)
         return out
 
     def _mixed(self, y: Tensor, omega: Tensor, r: int) -> Tensor:
-        """What the atoms of one size give, without μ: (B, C_out, H, W)."""
+        """What the atoms of one size give, without μ: (B, C_out, h, w)."""
         # A number in a trace, too: exporters want kernels of known shape.
         atoms, colours = self.atom_bank.atoms[r].to(y.dtype), int(y.shape[1])
         half, count = atoms.shape[-1] // 2, atoms.shape[0]
@@ -96,7 +105,7 @@ class FixedFilterHead(nn.Module):
             filtered = F.conv2d(y, kernels, groups=colours)
         else:
             filtered = F.conv2d(y, kernels, padding=half, groups=colours)
-        products = filtered.unflatten(1, (colours, count)) * omega
+        products = filtered.unflatten(1, (colours, count)) * omega.unsqueeze(1)
         if self.head.mixing is None:
             return products.sum(2)
         kernel = self.head.mixing[:, r].to(y.dtype).flatten(1)[..., None, None]

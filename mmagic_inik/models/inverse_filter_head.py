@@ -67,6 +67,12 @@ class InverseFilterHead(BaseModule):
             logits of μ and to ω. Default: 0, none.
         detail_blocks (int): Residual blocks of that layer, before the last convolution,
             by which kernels may depend on the details around. Default: 0.
+        coarser (Sequence[int]): Factors s > 1. For each, the largest atoms also filter
+            the image reduced by s, with a size weight of their own and with ω averaged
+            over s × s pixels; the result is enlarged and added. So kernels reach s
+            times as far for 1/s² of the work, with the coarse detail that wide blur
+            leaves. These sizes count among the R, behind the bank's.
+            Default: (), none.
         init_cfg (dict, optional): Initialisation, see mmengine's ``BaseModule``.
 
     Raises:
@@ -103,6 +109,7 @@ class InverseFilterHead(BaseModule):
         mixing_start: float = 0.1,
         detail_channels: int = 0,
         detail_blocks: int = 0,
+        coarser: Sequence[int] = (),
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -130,14 +137,17 @@ class InverseFilterHead(BaseModule):
                 'detail_blocks must not be negative, and none without detail_channels, '
                 f'got {detail_blocks}'
             )
+        if any(factor < 2 for factor in coarser):
+            raise ValueError(f'coarser must be factors above 1, got {tuple(coarser)}')
         self.border = border
+        self.coarser = tuple(coarser)
         self.reduction = reduction
         self.enlargement = enlargement
         # Or another with the same attributes.
         bank: INRAtomBank = build_part(atom_bank or dict(type='INRAtomBank'))
         self.atom_bank: nn.Module = bank
         self.residual = residual
-        num_sizes, num_atoms = len(bank.kernel_sizes), bank.num_atoms
+        num_sizes, num_atoms = len(bank.kernel_sizes) + len(coarser), bank.num_atoms
         copies = reduction**2 if enlargement == 'shuffle' else 1
         self.size_predictor = PointConv2d(in_channels, num_sizes * copies)
         self.shape_predictor = PointConv2d(in_channels, num_atoms * copies)
@@ -197,8 +207,8 @@ class InverseFilterHead(BaseModule):
                 ``detail_channels``, which look at it.
 
         Returns:
-            tuple[Tensor, Tensor]: μ (B, R, H, W), positive, sum one over R; and ω
-            (B, N, H, W).
+            tuple[Tensor, Tensor]: μ (B, R, H, W), positive, sum one over R, which
+            counts the bank's sizes and those of ``coarser``; and ω (B, N, H, W).
 
         Raises:
             ValueError: If the image is missing.
@@ -262,10 +272,55 @@ class InverseFilterHead(BaseModule):
         mu, omega = self.predict_weights(size_feature, shape_feature, image)
         if atoms is None:
             atoms = self.atom_bank()
+        sizes, mixing = len(atoms), self.mixing
         restored = inverse_filter(
-            image, mu, omega, atoms, self.mixing, self.bias, self.border
+            image,
+            mu[:, :sizes],
+            omega,
+            atoms,
+            None if mixing is None else mixing[:, :sizes],
+            self.bias,
+            self.border,
         )
+        for r, factor in enumerate(self.coarser, sizes):
+            coarse = inverse_filter(
+                reduce(image, factor),
+                reduce(mu[:, r : r + 1], factor),
+                reduce(omega, factor),
+                atoms[-1:],
+                None if mixing is None else mixing[:, r : r + 1],
+                border=self.border,
+            )
+            restored = restored + enlarge(coarse, factor, image)
         return image + restored if self.residual else restored
+
+
+def reduce(planes: Tensor, factor: int) -> Tensor:
+    """Means of blocks of pixels; at the lower and right border of what there is.
+
+    Args:
+        planes (Tensor): (B, K, H, W).
+        factor (int): Side s of the blocks.
+
+    Returns:
+        Tensor: (B, K, ⌈H/s⌉, ⌈W/s⌉).
+    """
+    return F.avg_pool2d(planes, factor, ceil_mode=True)
+
+
+def enlarge(coarse: Tensor, factor: int, image: Tensor) -> Tensor:
+    """Interpolate what was found of a reduced image bilinearly.
+
+    Args:
+        coarse (Tensor): (B, C, ⌈H/s⌉, ⌈W/s⌉).
+        factor (int): s.
+        image (Tensor): Of the wanted size, (B, C, H, W).
+
+    Returns:
+        Tensor: (B, C, H, W).
+    """
+    enlarged = F.interpolate(coarse, scale_factor=factor, mode='bilinear')
+    return enlarged[..., : image.shape[-2], : image.shape[-1]]
 
 
 def _start_copies_alike(predictor: nn.Conv2d, copies: int) -> None:

@@ -53,7 +53,6 @@ def draw_test_photos(model: Restorer, pairs: Path, folder: Path) -> None:
     head = cast(INIKNet, model.generator).head
     bank = cast(INRAtomBank, head.atom_bank)
     atom_sheet([atom.cpu() for atom in bank()]).savefig(folder / 'atoms.png', dpi=120)
-    sizes = [f'M = {size}' for size in bank.kernel_sizes]
     numbers = [f'n = {n + 1}' for n in range(bank.num_atoms)]
     for path in sorted((pairs / 'input').glob('*.png')):
         blurred, sharp = read_photo(path), read_photo(pairs / 'target' / path.name)
@@ -71,6 +70,7 @@ def draw_test_photos(model: Restorer, pairs: Path, folder: Path) -> None:
         )
         figure.savefig(folder / f'{path.stem}_restored.png', dpi=110)
         prediction = watch.stop(*blurred.shape[:2])
+        sizes = [f'M = {size}' for size in prediction.kernel_sizes]
         maps = weight_maps(
             prediction.mu, sizes, f'μ: weight of each kernel size, {path.stem}', False
         )

@@ -28,7 +28,7 @@ class Prediction(NamedTuple):
     Attributes:
         mu (Tensor): Size weights, (R, H, W).
         omega (Tensor): Shape weights, (N, H, W).
-        atoms (list[Tensor]): R tensors (N, M_r, M_r).
+        atoms (list[Tensor]): R tensors (N, M_r, M_r), of coarser sizes enlarged.
         mixing (Tensor | None): (C_out, R, C, N), or None for a plain sum.
         residual (bool): Whether y is added.
     """
@@ -79,10 +79,13 @@ class HeadWatch:
         size_feature, shape_feature = (feature[:1] for feature in features)
         mu, omega = head.predict_weights(size_feature, shape_feature, image[:1])
         mixing = getattr(head, 'mixing', None)
+        atoms = [_plain(atom) for atom in head.atom_bank()]
+        coarser = getattr(head, 'coarser', ())
+        atoms += [enlarged_atoms(atoms[-1], factor) for factor in coarser]
         self._prediction = Prediction(
             _plain(mu[0]),
             _plain(omega[0]),
-            [_plain(atom) for atom in head.atom_bank()],
+            atoms,
             None if mixing is None else _plain(mixing),
             getattr(head, 'residual', False),
         )
@@ -165,6 +168,34 @@ def compose_kernel(
             *kernel.shape[:2], dtype=kernel.dtype, device=kernel.device
         )
     return kernel
+
+
+def enlarged_atoms(atoms: Tensor, factor: int) -> Tensor:
+    """What atoms that filter a reduced image do to the image itself.
+
+    Where weights are even, a pixel is filtered by the mean of its block's neighbours,
+    interpolated; how, depends on its place in the block. This is the mean of them.
+
+    Args:
+        atoms (Tensor): (N, M, M).
+        factor (int): By which the image is reduced, s.
+
+    Returns:
+        Tensor: (N, M', M') with M' = s (M − 1) + 2 ⌊3s/2⌋ − 1.
+    """
+    # In one direction: a pixel is interpolated from the blocks around, each the mean of
+    # s pixels.
+    reach = 3 * factor // 2 - 1
+    share = torch.zeros(2 * reach + 1, dtype=atoms.dtype)
+    for place in range(factor):
+        for block in (-1, 0, 1):
+            middle = block * factor + (factor - 1) / 2
+            weight = 1 - abs(place - middle) / factor
+            if weight > 0:
+                first = block * factor - place + reach
+                share[first : first + factor] += weight / factor**2
+    spread = torch.outer(share, share)[None, None]
+    return F.conv_transpose2d(atoms[:, None], spread, stride=factor)[:, 0]
 
 
 def grey_kernel(kernel: Tensor) -> Tensor:

@@ -90,6 +90,7 @@ DESIGNS = {
     'C = 16, sizes to 21': dict(
         head=dict(atom_bank=dict(kernel_sizes=(1, 3, 5, 9, 15, 21)))
     ),
+    'C = 16, image reduced by 2 and 4, too': dict(head=dict(coarser=(2, 4))),
     'C = 16, atoms of sum zero': dict(
         head=dict(mixing_start=0.3, atom_bank=dict(zero_sum=True))
     ),

@@ -6,7 +6,8 @@ between input and target, the ratio of their brightness, and PSNR before and aft
 colour is scaled to the target's brightness, which no deblurring could know. And what
 the best filter of every 128 x 128 pixels would gain, found by the target in least
 squares: a shift, which is no blur; a kernel of rings, the same in all directions, which
-is what filters of 15 pixels can do about defocus; brightness and contrast.
+is what filters of 15 pixels can do about defocus, and of the image reduced by 2 and by
+4, what wider ones can; brightness and contrast.
 """
 
 import argparse
@@ -64,6 +65,17 @@ def rings_of(image: np.ndarray) -> list[np.ndarray]:
     return maps
 
 
+def wide_rings_of(image: np.ndarray) -> list[np.ndarray]:
+    """The same of the image reduced by 2 and by 4, enlarged again."""
+    height, width = image.shape[:2]
+    maps = []
+    for factor in (2, 4):
+        size = -(-width // factor), -(-height // factor)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        maps += [cv2.resize(ring, (width, height)) for ring in rings_of(small)]
+    return maps
+
+
 def filtered(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Correlation with the image mirrored beyond its border."""
     return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
@@ -78,6 +90,7 @@ def levels_of(image: np.ndarray) -> list[np.ndarray]:
 BASES = {
     'a shift': (shifts_of,),
     'rings': (rings_of,),
+    'rings and wide ones': (rings_of, wide_rings_of),
     'a shift and rings': (shifts_of, rings_of),
     'brightness and contrast': (levels_of,),
     'all of it': (shifts_of, rings_of, levels_of),

@@ -345,6 +345,42 @@ def test_change_of_photos_in_focus_is_told(tmp_path, monkeypatch, capsys):
         run(untouched.main, monkeypatch, tmp_path / 'absent')
 
 
+def test_gains_of_more_passes_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    import passes
+
+    for folder in ('input', 'target'):
+        (tmp_path / folder).mkdir()
+    sharp = data.astronaut()[:96, :96]
+    blurred = cv2.GaussianBlur(sharp, None, 1.5)
+    Image.fromarray(sharp).save(tmp_path / 'target/a.png')
+    Image.fromarray(blurred).save(tmp_path / 'input/a.png')
+    run(passes.main, monkeypatch, tmp_path)
+    rows = dict(re.findall(r'\| ([^|]+) \| (\S+) \|', capsys.readouterr().out))
+    network = load_restorer()
+    restored = restore(np.float32(blurred / 255), network)
+
+    def gain(result):
+        of_input = peak_signal_noise_ratio(sharp / 255, blurred / 255)
+        return peak_signal_noise_ratio(sharp / 255, result, data_range=1) - of_input
+
+    assert float(rows['once']) == pytest.approx(gain(restored), abs=0.02)
+    again = restore(restored, network)
+    assert float(rows['twice']) == pytest.approx(gain(again), abs=0.02)
+    half = blurred / 255 + 0.5 * (restored - blurred / 255)
+    assert float(rows['change × 0.5']) == pytest.approx(gain(half), abs=0.02)
+    turned = [
+        np.rot90(restore(np.rot90(np.float32(blurred / 255), n).copy(), network), -n)
+        for n in range(4)
+    ]
+    # The mean of four of its eight is near it, nearer than one is.
+    expected = gain(np.clip(np.mean(turned, 0), 0, 1))
+    assert float(rows['mean of eight']) == pytest.approx(expected, abs=0.2)
+    assert rows['mean of eight'] != rows['once']
+    with pytest.raises(SystemExit, match='passes: .*absent'):
+        run(passes.main, monkeypatch, tmp_path / 'absent')
+
+
 def test_best_filters_undo_what_they_are_made_for(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'benchmarks')
     import pair_differences
@@ -355,6 +391,11 @@ def test_best_filters_undo_what_they_are_made_for(monkeypatch):
     target = image - 0.8 * pair_differences.rings_of(image)[2]
     gains = pair_differences.bounds(image, np.clip(target, 0, 1))
     assert gains['a shift'] < 0.1 < 10 < gains['rings'] <= gains['all of it']
+    # A ring of twelve pixels, which is three of the image reduced by 4.
+    flat = 0.3 + 0.4 * image
+    target = flat - 0.5 * pair_differences.wide_rings_of(flat)[9]
+    gains = pair_differences.bounds(flat, target)
+    assert gains['rings'] + 5 < gains['rings and wide ones']
     shifted = pair_differences.filtered(image, np.array([[0.3, 0.7, 0.0]]))
     gains = pair_differences.bounds(image, shifted)
     assert gains['rings'] + 5 < gains['a shift'] < gains['a shift and rings']
@@ -396,7 +437,7 @@ def test_brightness_and_shift_of_pairs_are_told(tmp_path, monkeypatch, capsys):
     (tmp_path / 'input/a.png').unlink()
     cv2.imwrite(str(tmp_path / 'input/a.png'), deep)
     run(pair_differences.main, monkeypatch, *arguments)
-    assert capsys.readouterr().out.splitlines()[-10:] == printed.splitlines()[-10:]
+    assert capsys.readouterr().out.splitlines()[-11:] == printed.splitlines()[-11:]
     Image.fromarray(photo[:-1]).save(restored / 'a.png')
     with pytest.raises(
         SystemExit, match=r'a\.png has the size \(255, 256\), its target'

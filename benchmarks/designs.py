@@ -70,6 +70,7 @@ def reduced(channels: int, reduction: int, details: int = 16) -> dict:
             in_channels=channels,
             reduction=reduction,
             mixing_start=0.3,
+            coarser=(),
             detail_channels=details,
             detail_blocks=2 if details else 0,
             atom_bank=dict(num_atoms=6, kernel_sizes=(3, 5, 9, 15), zero_sum=True),
@@ -87,10 +88,10 @@ DESIGNS = {
         neck=dict(_delete_=True, type='ConvNeck', channels=16, num_res_blocks=1)
     ),
     'C = 16, two scales': dict(num_scales=2),
-    'C = 16, sizes to 21': dict(
-        head=dict(atom_bank=dict(kernel_sizes=(1, 3, 5, 9, 15, 21)))
+    'C = 16, sizes to 21, no reduced images': dict(
+        head=dict(coarser=(), atom_bank=dict(kernel_sizes=(1, 3, 5, 9, 15, 21)))
     ),
-    'C = 16, image reduced by 2 and 4, too': dict(head=dict(coarser=(2, 4))),
+    'C = 16, no reduced images': dict(head=dict(coarser=())),
     'C = 16, atoms of sum zero': dict(
         head=dict(mixing_start=0.3, atom_bank=dict(zero_sum=True))
     ),
@@ -98,7 +99,10 @@ DESIGNS = {
     '1/4, C = 32': reduced(32, 4),
     '1/4, C = 48': reduced(48, 4),
     '1/4, C = 32, without signed bands and details': reduced(32, 4, details=0),
-    SMALL: dict(neck=dict(reduction=1), head=dict(border='zero', atom_bank=ALL_SIZES)),
+    SMALL: dict(
+        neck=dict(reduction=1),
+        head=dict(border='zero', coarser=(), atom_bank=ALL_SIZES),
+    ),
 }
 # What scenes of training differ by from the recipe's.
 SCENES = {

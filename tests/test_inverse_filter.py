@@ -182,7 +182,12 @@ def test_neighbours_in_a_row_are_channels_of_one_convolution(
     args = arguments(w=width, n=atoms, sizes=(3, 7, 15), mixed=mixed)
     y, _, omega, used, *_ = args
     assert bands._neighbours(y, omega, used) == neighbours
-    torch.testing.assert_close(inverse_filter(*args), inverse_filter_reference(*args))
+    ours, exact = (op(*args) for op in (inverse_filter, inverse_filter_reference))
+    torch.testing.assert_close(ours, exact)
+    gradients = (
+        torch.autograd.grad(o.square().sum(), leaves_of(args)) for o in (ours, exact)
+    )
+    torch.testing.assert_close(*gradients)
 
 
 def test_accepts_non_contiguous():
@@ -280,7 +285,10 @@ def test_runs_compiled_as_one_graph():
     torch.testing.assert_close(grads, expected)
 
 
-def test_autocast_leaves_the_image_exact():
+@pytest.mark.parametrize('fast', [False, True])
+def test_autocast_leaves_the_type_of_the_image(monkeypatch, fast):
+    # Where a processor is slow in a type, it is what weights come in, and no more.
+    monkeypatch.setattr(bands, 'computes_in', lambda dtype: fast)
     args = arguments(mixed=True, dtype=torch.float32)
     expected = inverse_filter(*args)
     with torch.autocast('cpu', torch.bfloat16):
@@ -290,7 +298,11 @@ def test_autocast_leaves_the_image_exact():
     out = inverse_filter(*narrow)
     assert out.dtype == torch.float32
     rounded = inverse_filter(args[0], *(t.float() for t in narrow[1:3]), *args[3:])
-    torch.testing.assert_close(out, rounded)
+    if fast:
+        off = (out - rounded).abs().max() / rounded.abs().max()
+        assert 0 < off < 2 * torch.finfo(torch.bfloat16).eps
+    else:
+        torch.testing.assert_close(out, rounded)
     grads = torch.autograd.grad(out.sum(), [args[1], args[3][0], args[4]])
     assert all(g.dtype == torch.float32 for g in grads)
 

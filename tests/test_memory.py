@@ -1,6 +1,9 @@
 """How much memory there is, also on systems that do not tell."""
 
 import ctypes
+import platform
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -42,6 +45,38 @@ def test_memory_of_a_network_is_measured(restorer):
     with torch.no_grad():
         measured = memory.bytes_per_pixel(restorer, CPU, 'float32')
     assert 700 < measured < 1500
+
+
+def test_freed_memory_is_used_again():
+    program = """
+import resource
+import torch
+from mmagic_inik.restoration import memory
+{keep}
+def touch(size):
+    torch.empty(size, dtype=torch.uint8).fill_(1)
+touch(100_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+touch(90_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = []
+    for keep in ('', 'memory.keep_freed_memory()'):
+        command = [sys.executable, '-c', program.format(keep=keep)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        faults.append(int(done.stdout))
+    if platform.libc_ver()[0] != 'glibc':
+        assert max(faults) < 2 * min(faults)
+    else:
+        assert faults[1] < faults[0] / 10
+
+
+def test_without_glibc_freed_memory_goes_its_way(monkeypatch):
+    def missing(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(memory.ctypes, 'CDLL', missing)
+    memory.keep_freed_memory()
 
 
 def without(pattern):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from mmagic_inik.ops import reflect_conv, reflect_conv_reference, use_references
 
-SIZES = [(1, 1), (1, 6), (2, 5), (3, 3), (4, 3), (7, 6), (37, 31)]
+SIZES = [(1, 1), (1, 6), (2, 5), (3, 3), (4, 3), (7, 6), (37, 31), (30, 37)]
 # A few roundings of the type, relative to the largest value.
 TOLERANCE = {
     dtype: 8 * torch.finfo(dtype).eps
@@ -58,13 +58,15 @@ def test_equals_loops(op, size, stride):
 
 @pytest.mark.parametrize('relu', [False, True])
 @pytest.mark.parametrize('added', [False, True])
+@pytest.mark.parametrize('stride', [1, 2])
 @pytest.mark.parametrize('size', SIZES, ids=str)
-def test_values_and_gradients_match_reference(size, relu, added):
+def test_values_and_gradients_match_reference(size, stride, relu, added):
     leaves = [random(2, 3, *size), random(4, 3, 3, 3, seed=1)]
-    leaves += [random(2, 4, *size, seed=2)] * added
+    sides = [-(-side // stride) for side in size]
+    leaves += [random(2, 4, *sides, seed=2)] * added
     x, weight, *residual = leaves
-    fast = reflect_conv(x, weight, 1, relu, *residual)
-    slow = reflect_conv_reference(x, weight, 1, relu, *residual)
+    fast = reflect_conv(x, weight, stride, relu, *residual)
+    slow = reflect_conv_reference(x, weight, stride, relu, *residual)
     torch.testing.assert_close(fast, slow, atol=1e-12, rtol=0)
     cotangent = random(*slow.shape, seed=3).detach()
     ours = torch.autograd.grad(fast, leaves, cotangent)

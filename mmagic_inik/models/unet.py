@@ -105,7 +105,7 @@ class UNet(BaseModule):
         for level in reversed(range(len(self.ups))):
             skip = skips[level]
             # Odd sides come back one pixel too long.
-            up = F.relu(self.ups[level](x))[..., : skip.shape[-2], : skip.shape[-1]]
+            up = self.ups[level](x).relu_()[..., : skip.shape[-2], : skip.shape[-1]]
             merged = self.merges[level](torch.cat([up, skip], 1), relu=True)
             x = self.decoders[level](merged, overwrite=True)
         return x

@@ -75,12 +75,13 @@ def inverse_filter(
 
     The R * C * N products of a pixel exist for a few thousand pixels at a time, on a
     GPU for those of one program; gradients compute them again. Under autocast, ``y``
-    and the result keep their type, so that a network in half precision leaves the image
-    exact. On a CPU, arithmetic is in the type of ``y``, but in float32 at least; on a
-    GPU (Triton), products are taken in the type of ``omega``, in TF32 if PyTorch may
-    use it, and summed in float32. What Triton cannot do (float64, old GPUs, gradients
-    of ``y``) runs as on a CPU. The first large call on a GPU tries several tiles
-    (``triton_tiles``), unless PyTorch was asked for deterministic algorithms.
+    and the result keep their type. Products are taken in the type of ``omega`` where
+    the device is fast in it, on a GPU (Triton) in TF32 if PyTorch may use it, and in
+    float32 at least elsewhere; they are summed over sizes in float32 at least. So a
+    network in half precision that adds the image afterwards leaves it exact. What
+    Triton cannot do (float64, old GPUs, gradients of ``y``) runs as on a CPU. The first
+    large call on a GPU tries several tiles (``triton_tiles``), unless PyTorch was asked
+    for deterministic algorithms.
 
     Args:
         y (Tensor): Image, (B, C, H, W), of any floating type and size.

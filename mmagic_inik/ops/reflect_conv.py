@@ -8,6 +8,7 @@ its input, all of it runs in float32.
 """
 
 import warnings
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -82,17 +83,16 @@ def reflect_conv(
         using_references()
         or torch.compiler.is_compiling()
         or not x.is_cpu
-        or stride > 1
         or x.shape[-2:].numel() < _LEAST_PIXELS
         or min(x.shape[-2:]) < _LEAST_SIDE
     ):
         return compute(partial(_plain, stride, relu), x, weight, residual)
     x = x.contiguous(memory_format=torch.channels_last)
-    if overwrite and _adds_in_place(x, weight, residual):
+    if overwrite and stride == 1 and _adds_in_place(x, weight, residual):
         out = _try_to_add_in_place(x, weight, residual)
         if out is not None:
-            return _corrected(out, x, weight, relu)
-    return _RingCorrected.apply(x, weight, relu, residual)
+            return _corrected(out, x, weight, stride, relu)
+    return _RingCorrected.apply(x, weight, stride, relu, residual)
 
 
 def _padded(x: Tensor) -> Tensor:
@@ -124,10 +124,16 @@ class _RingCorrected(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, relu: bool, residual: Tensor | None
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        stride: int,
+        relu: bool,
+        residual: Tensor | None,
     ) -> Tensor:
-        y = compute(partial(_convolve, relu), x, weight, residual)
+        y = compute(partial(_convolve, stride, relu), x, weight, residual)
         ctx.save_for_backward(x, weight, y if relu else None)
+        ctx.stride = stride
         return y
 
     @staticmethod
@@ -141,36 +147,44 @@ class _RingCorrected(torch.autograd.Function):
         grad = grad.contiguous(memory_format=torch.channels_last)
         if y is not None:
             grad = torch.ops.aten.threshold_backward(grad, y, 0)
-        grad_x, grad_weight = _gradients(grad, x, weight, ctx.needs_input_grad[0])
-        residual_grad = grad if ctx.needs_input_grad[3] else None
-        return grad_x, grad_weight, None, residual_grad
+        needs_x, *_, needs_residual = ctx.needs_input_grad
+        grad_x, grad_weight = _gradients(grad, x, weight, ctx.stride, needs_x)
+        residual_grad = grad if needs_residual else None
+        return grad_x, grad_weight, None, None, residual_grad
 
 
-def _convolve(relu: bool, x: Tensor, weight: Tensor, residual: Tensor | None) -> Tensor:
-    y = F.conv2d(x, weight, padding=1)
+def _convolve(
+    stride: int, relu: bool, x: Tensor, weight: Tensor, residual: Tensor | None
+) -> Tensor:
+    y = F.conv2d(x, weight, stride=stride, padding=1)
     if residual is not None:
         y += residual
-    return _corrected(y, x, weight, relu)
+    return _corrected(y, x, weight, stride, relu)
 
 
 def _gradients(
-    grad: Tensor, x: Tensor, weight: Tensor, needs_x: bool
+    grad: Tensor, x: Tensor, weight: Tensor, stride: int, needs_x: bool
 ) -> tuple[Tensor | None, Tensor]:
     """Of input and weight, from that of the convolution."""
     dtype, kind = x.dtype, arithmetic_of(x)
     grad, x, weight = (t.to(kind) for t in (grad, x, weight))
     grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
-        *(grad, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1),
+        *(grad, x, weight, None, [stride] * 2, [1, 1], [1, 1], False, [0, 0], 1),
         output_mask=[needs_x, True, False],
     )
     with torch.enable_grad():
-        leaves = [*_lines(x), weight]
-        leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+        kernel = weight.detach().requires_grad_()
+        lines = [
+            line if line is None else line.detach().requires_grad_()
+            for line in _lines(x, stride)
+        ]
+        leaves = [*(line for line in lines if line is not None), kernel]
         *line_grads, ring_grad = torch.autograd.grad(
-            _reflected(leaves[:4], leaves[4]), leaves, _ring(grad)
+            _reflected(lines, kernel, stride), leaves, _ring(grad, x, stride)
         )
     if needs_x:
-        for part, line_grad in zip(_lines(grad_x), line_grads, strict=True):
+        parts = (line for line in _lines(grad_x, stride) if line is not None)
+        for part, line_grad in zip(parts, line_grads, strict=True):
             part += line_grad
         grad_x = grad_x.to(dtype)
     return grad_x, (grad_weight + ring_grad).to(dtype)
@@ -243,30 +257,53 @@ def _add_in_place(x: Tensor, weight: Tensor, residual: Tensor) -> Tensor:
     )
 
 
-def _corrected(y: Tensor, x: Tensor, weight: Tensor, relu: bool) -> Tensor:
+def _corrected(y: Tensor, x: Tensor, weight: Tensor, stride: int, relu: bool) -> Tensor:
     """Adds to a result of zero padding, in place, what reflection adds."""
-    for part, reflected in zip(_ring(y), _reflected(_lines(x), weight), strict=True):
-        part += reflected
+    reflected = _reflected(_lines(x, stride), weight, stride)
+    for part, added in zip(_ring(y, x, stride), reflected, strict=True):
+        part += added
     return y.relu_() if relu else y
 
 
-def _ring(y: Tensor) -> list[Tensor]:
-    """Top and bottom row, left and right column; corners belong to both."""
-    return [y[:, :, :1], y[:, :, -1:], y[..., :1], y[..., -1:]]
+def _reaches_the_end(side: int, stride: int) -> bool:
+    """Whether the last of the pixels at every ``stride`` is the last of all."""
+    return (side - 1) % stride == 0
 
 
-def _lines(x: Tensor) -> list[Tensor]:
-    """What reflection puts beyond the ring of :func:`_ring`."""
-    return [x[:, :, 1:2], x[:, :, -2:-1], x[..., 1:2], x[..., -2:-1]]
-
-
-def _reflected(lines: list[Tensor], weight: Tensor) -> list[Tensor]:
-    """What the padded pixels contribute to the ring; rows bring the corners."""
-    top, bottom = (F.pad(line, (1, 1, 0, 0), 'reflect') for line in lines[:2])
-    left, right = lines[2:]
+def _ring(y: Tensor, x: Tensor, stride: int) -> list[Tensor]:
+    """Of the result, what has lines of :func:`_lines`; corners belong to two."""
+    bottom, right = (_reaches_the_end(side, stride) for side in x.shape[-2:])
     return [
-        F.conv2d(top, weight[:, :, :1]),
-        F.conv2d(bottom, weight[:, :, -1:]),
-        F.conv2d(left, weight[..., :1], padding=(1, 0)),
-        F.conv2d(right, weight[..., -1:], padding=(1, 0)),
+        y[:, :, :1],
+        *([y[:, :, -1:]] if bottom else []),
+        y[..., :1],
+        *([y[..., -1:]] if right else []),
+    ]
+
+
+def _lines(x: Tensor, stride: int) -> list[Tensor | None]:
+    """What reflection puts above, below, left and right; None where nothing sees it."""
+    bottom, right = (_reaches_the_end(side, stride) for side in x.shape[-2:])
+    return [
+        x[:, :, 1:2],
+        x[:, :, -2:-1] if bottom else None,
+        x[..., 1:2],
+        x[..., -2:-1] if right else None,
+    ]
+
+
+def _reflected(
+    lines: Sequence[Tensor | None], weight: Tensor, stride: int
+) -> list[Tensor]:
+    """What the padded pixels contribute to the ring; rows bring the corners."""
+    rows = zip(lines[:2], (weight[:, :, :1], weight[:, :, -1:]), strict=True)
+    columns = zip(lines[2:], (weight[..., :1], weight[..., -1:]), strict=True)
+    return [
+        F.conv2d(F.pad(line, (1, 1, 0, 0), 'reflect'), part, stride=(1, stride))
+        for line, part in rows
+        if line is not None
+    ] + [
+        F.conv2d(line, part, stride=(stride, 1), padding=(1, 0))
+        for line, part in columns
+        if line is not None
     ]

@@ -12,6 +12,7 @@ from .. import restoration
 from .network_options import load_by_options
 
 if TYPE_CHECKING:
+    from ..models import Restorer
     from .jobs import Plan
 
 
@@ -72,8 +73,7 @@ def restore_alone(args: argparse.Namespace) -> int:
     for error in plan.refused:
         say(error)
     if plan.jobs:
-        options = load_by_options(args), args.tile, args.overlap, args.dtype
-        done = restoration.restore_all(plan.jobs, *options)
+        done = restoration.restore_all(plan.jobs, *_options(args))
         print(file=sys.stderr)
     tell(plan, done, args)
     return len(plan.jobs) + len(plan.refused) - done
@@ -98,7 +98,7 @@ def restore_together(args: argparse.Namespace) -> int:
     args.device = restoration.crew.own_device(args.device)
     bar, done = None, 0
     if crew.count:
-        options = load_by_options(args, crew.leads), args.tile, args.overlap, args.dtype
+        options = _options(args, crew.leads)
         bar = restoration.CrewBar(crew)
         done = restoration.restore_all(crew.jobs(), *options, bar)
     ended = crew.end(done, bar)
@@ -124,3 +124,11 @@ def tell(plan: 'Plan', done: int, args: argparse.Namespace) -> None:
         say(f'{done} of {len(plan.jobs)} photos restored{before}: {args.out}')
     for sentence in plan.describe_left_out():
         say(sentence)
+
+
+def _options(
+    args: argparse.Namespace, told: bool = True
+) -> 'tuple[Restorer, int | str | None, int, str]':
+    """What to restore with, in a process that restores until it ends."""
+    restoration.memory.keep_freed_memory()
+    return load_by_options(args, told), args.tile, args.overlap, args.dtype

@@ -29,6 +29,23 @@ _CGROUPS = Path('/sys/fs/cgroup')
 _PROCESS = Path('/proc/self')
 # What is raised where a file, a line in it, or a function of the C library is missing.
 _NOT_TOLD = (OSError, AttributeError, LookupError, TypeError, ValueError)
+# Of glibc's mallopt(3).
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def keep_freed_memory() -> None:
+    """Let this process use again what it freed, where the C library is glibc.
+
+    It would give back blocks above 32 MB, such as the features of a large piece, as
+    soon as they are free, and the system would clear their pages at every use: a
+    sixth of a photo's time. For a process that ends with its photos.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except _NOT_TOLD:
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def bytes_per_pixel(restorer: Restorer, device: torch.device, dtype: str) -> float:

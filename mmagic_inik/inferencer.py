@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from .errors import InputError
 from .launch import check_device
+from .mmagic_api import own_weights
 from .options import DEFAULT_OVERLAP
 from .photos import EXTENSIONS
 from .restoration import load_restorer, open_photo, restore
@@ -77,7 +78,7 @@ class PhotoInferencer(BaseMMagicInferencer):
         # Of this object; MMagic's other inferencers share theirs by class.
         self.extra_parameters = dict(tile='auto', overlap=DEFAULT_OVERLAP, dtype='auto')
         self._update_extra_parameters(extra_parameters)
-        self.model = load_restorer(config, ckpt, self.device)
+        self.model = load_restorer(config, own_weights(config, ckpt), self.device)
 
     def base_call(
         self,

@@ -11,6 +11,7 @@ import yaml
 from mmengine.config import Config
 
 from .data_variables import imports_this_package
+from .options import NETWORKS
 
 NAME = 'iniknet'
 # None of MMagic's, so that its own inferencers keep theirs.
@@ -46,6 +47,29 @@ def model_settings(api: ModuleType) -> list[dict]:
 def _from(configs: Path, config: Path) -> str:
     """A path that MMagic completes: it takes what begins with ``configs``."""
     return f'configs/{os.path.relpath(config.resolve(), configs.resolve())}'
+
+
+def own_weights(config: Config | str | None, ckpt: str | None) -> str | None:
+    """The weights that belong to a config of a network that comes with the package.
+
+    ``config_name=`` of MMagic's inferencer changes the config alone, and leaves the
+    weights of the first network in its list.
+
+    Args:
+        config (Config | str, optional): As MMagic's inferencer chose it.
+        ckpt (str, optional): Likewise.
+
+    Returns:
+        str | None: ``ckpt``, or the config's own where both come with the package.
+    """
+    # PyTorch is imported where there is something to load.
+    from .restoration.shipped import weights_of
+
+    if isinstance(config, str) and ckpt is not None:
+        own = {path.stem: path for path in map(weights_of, NETWORKS)}
+        if Path(config).stem in own and Path(ckpt).resolve() in own.values():
+            return str(own[Path(config).stem])
+    return ckpt
 
 
 def is_ours(config: Config | str | None) -> bool:

@@ -455,7 +455,7 @@ def test_gains_on_held_out_scenes(tmp_path, monkeypatch, capsys):
 
     for name in ('astronaut', 'chelsea', 'coffee'):
         Image.fromarray(getattr(data, name)()).save(tmp_path / f'{name}.png')
-    config = ROOT / 'configs' / 'iniknet_small_synthetic.py'
+    config = ROOT / 'configs' / f'{shipped.WEIGHTS.stem}.py'
     run(held_out.main, monkeypatch, tmp_path, config, shipped.WEIGHTS)
     head, _, before, gains = (
         [cell.strip() for cell in line.split('|')[2:-1]]

@@ -14,6 +14,7 @@ from skimage import data
 
 from mmagic_inik.errors import InputError
 from mmagic_inik.inferencer import PhotoInferencer
+from mmagic_inik.options import NETWORKS
 from mmagic_inik.restoration import (
     encode_photo,
     load_restorer,
@@ -22,9 +23,9 @@ from mmagic_inik.restoration import (
     restore,
     restore_all,
 )
-from mmagic_inik.restoration.shipped import WEIGHTS
+from mmagic_inik.restoration.shipped import WEIGHTS, weights_of
 
-CONFIG = str(Path(__file__).parents[1] / 'configs' / 'iniknet_small_synthetic.py')
+CONFIG = str(Path(__file__).parents[1] / 'configs' / f'{WEIGHTS.stem}.py')
 
 
 @pytest.fixture(scope='module')
@@ -157,9 +158,13 @@ def test_names_and_settings_are_mmagics():
         'iniknet'
     ]
     assert 'iniknet' in MMagicInferencer.get_inference_supported_models()
-    name = 'iniknet_small_synthetic'
-    chosen = MMagicInferencer('iniknet', config_name=name, device='cpu').inferencer
-    assert isinstance(chosen.inferencer, PhotoInferencer)
+    for network in NETWORKS:
+        name = weights_of(network).stem
+        chosen = MMagicInferencer('iniknet', config_name=name, device='cpu').inferencer
+        assert isinstance(chosen.inferencer, PhotoInferencer)
+        given = chosen.inferencer.model.state_dict()
+        for key, tensor in load_restorer(network=network).state_dict().items():
+            assert torch.equal(given[key], tensor)
 
 
 def test_the_inferencers_of_mmagic_stay(tmp_path):

@@ -28,7 +28,7 @@ from mmagic_inik.restoration import describe_shipped, load_restorer, restore, sh
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results' / 'shipped_weights'
-CONFIG = ROOT / 'configs' / 'iniknet_small_synthetic.py'
+CONFIG = ROOT / 'configs' / 'iniknet_light_synthetic.py'
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_without_config_and_checkpoint_the_shipped_weights_restore():
 def test_what_they_are_is_said():
     card = shipped.read_card(shipped.WEIGHTS)
     assert describe_shipped() == (
-        f'iniknet_small_synthetic, trained for {card["iterations"]} iterations on '
+        f'{CONFIG.stem}, trained for {card["iterations"]} iterations on '
         f'{card["remarks"]["data"]}'
     )
 

@@ -308,6 +308,19 @@ def reduce(planes: Tensor, factor: int) -> Tensor:
     return F.avg_pool2d(planes, factor, ceil_mode=True)
 
 
+def enlarged_side(side: int, factor: int) -> int:
+    """Side of what a kernel that filters a reduced image does to the image itself.
+
+    Args:
+        side (int): Of the kernel, M.
+        factor (int): By which the image is reduced, s.
+
+    Returns:
+        int: s (M − 1) + 2 ⌊3s/2⌋ − 1.
+    """
+    return factor * (side - 1) + 2 * (3 * factor // 2) - 1
+
+
 def enlarge(coarse: Tensor, factor: int, image: Tensor) -> Tensor:
     """Interpolate what was found of a reduced image bilinearly.
 

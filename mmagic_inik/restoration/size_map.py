@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models import INIKNet, InverseFilterHead, Restorer
+from ..models.inverse_filter_head import enlarged_side
 from ..options import DEFAULT_OVERLAP
 from .restoring import WHITES, restore
 
@@ -62,7 +63,10 @@ class SizeNetwork(nn.Module):
     def __init__(self, network: INIKNet) -> None:
         super().__init__()
         self.network = network
-        self.sizes = [atom.shape[-1] for atom in network.head.atom_bank()]
+        head = network.head
+        self.sizes = [atom.shape[-1] for atom in head.atom_bank()]
+        coarser = getattr(head, 'coarser', ())
+        self.sizes += [enlarged_side(self.sizes[-1], factor) for factor in coarser]
 
     @property
     def largest(self) -> int:

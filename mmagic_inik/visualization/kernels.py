@@ -181,7 +181,8 @@ def enlarged_atoms(atoms: Tensor, factor: int) -> Tensor:
         factor (int): By which the image is reduced, s.
 
     Returns:
-        Tensor: (N, M', M') with M' = s (M − 1) + 2 ⌊3s/2⌋ − 1.
+        Tensor: (N, M', M') with M' of
+        :func:`~mmagic_inik.models.inverse_filter_head.enlarged_side`.
     """
     # In one direction: a pixel is interpolated from the blocks around, each the mean of
     # s pixels.

@@ -455,8 +455,9 @@ def test_gains_on_held_out_scenes(tmp_path, monkeypatch, capsys):
 
     for name in ('astronaut', 'chelsea', 'coffee'):
         Image.fromarray(getattr(data, name)()).save(tmp_path / f'{name}.png')
-    config = ROOT / 'configs' / f'{shipped.WEIGHTS.stem}.py'
-    run(held_out.main, monkeypatch, tmp_path, config, shipped.WEIGHTS)
+    weights = shipped.weights_of('small')
+    config = ROOT / 'configs' / f'{weights.stem}.py'
+    run(held_out.main, monkeypatch, tmp_path, config, weights)
     head, _, before, gains = (
         [cell.strip() for cell in line.split('|')[2:-1]]
         for line in capsys.readouterr().out.splitlines()
@@ -467,11 +468,11 @@ def test_gains_on_held_out_scenes(tmp_path, monkeypatch, capsys):
     camera |= dict(type='SyntheticDefocus', crop_size=256, seed=8, in_focus=1)
     scene = TRANSFORMS.build(camera)(dict(gt=data.coffee(), sample_idx=0))
     image, target = (scene[key] / np.float32(255) for key in ('img', 'gt'))
-    after = restore(image, load_restorer())
+    after = restore(image, load_restorer(network='small'))
     scores = [peak_signal_noise_ratio(target, x, data_range=1) for x in (image, after)]
     assert float(before[-1]) == pytest.approx(scores[0], abs=1e-3)
     assert float(gains[-1]) == pytest.approx(scores[1] - scores[0], abs=0.01)
-    arguments = [tmp_path, config, shipped.WEIGHTS, '--self-ensemble']
+    arguments = [tmp_path, config, weights, '--self-ensemble']
     run(held_out.main, monkeypatch, *arguments)
     *_, line = capsys.readouterr().out.splitlines()
     averaged = float(line.split('|')[-2])
